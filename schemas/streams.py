@@ -1,0 +1,29 @@
+"""The output streams: folder name (topic name in upper case) and record type."""
+
+from __future__ import annotations
+
+import msgspec
+
+from huntbeam.schemas.dead_letter import DeadLetter
+from huntbeam.schemas.sysmon import Duplicate, NetworkConnect, ProcessCreate, SysmonEvent, SysmonJoin, SysmonUnmatched
+from huntbeam.schemas.window import WindowCount
+
+PROCESS_CREATE = "sysmon_process_create"
+NETWORK_CONNECT = "sysmon_network_connect"
+JOIN = "sysmon_join"
+UNMATCHED = "sysmon_unmatched"
+WINDOW_COUNTS = "window_counts"
+DEAD_LETTERS = "dead_letters"
+DUPLICATES = "duplicates"
+EVENTS = "sysmon_events"
+
+STREAMS: dict[str, type[msgspec.Struct]] = {
+    PROCESS_CREATE: ProcessCreate,
+    NETWORK_CONNECT: NetworkConnect,
+    JOIN: SysmonJoin,
+    UNMATCHED: SysmonUnmatched,
+    WINDOW_COUNTS: WindowCount,
+    DEAD_LETTERS: DeadLetter,
+    DUPLICATES: Duplicate,
+    EVENTS: SysmonEvent,
+}

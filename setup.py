@@ -1,0 +1,44 @@
+"""The distribution `huntbeam`: the folders below are its packages `huntbeam.<folder>` (docs/decisions/0001)."""
+
+from pathlib import Path
+
+from setuptools import find_packages, setup
+
+FOLDERS = ("pipelines", "transforms", "schemas", "runners")  # tests/ and benchmarks/ are never installed
+
+setup(
+    name="huntbeam",
+    version="0.1.0",
+    description="Windows telemetry through Apache Beam: parsed, joined, counted, hunted, in batch and on the stream",
+    long_description=Path(__file__).with_name("README.md").read_text(encoding="utf-8"),
+    long_description_content_type="text/markdown",
+    license="Apache-2.0",
+    license_files=["LICENSE"],
+    python_requires=">=3.11",
+    packages=[f"huntbeam.{p}" for p in find_packages(include=[g for d in FOLDERS for g in (d, f"{d}.*")])],
+    package_dir={f"huntbeam.{d}": d for d in FOLDERS},
+    install_requires=[
+        "apache-beam>=2.77,<2.79",  # the graph and its runners; a minor release may move runner internals
+        "fastavro>=1.9,<2",  # Avro files
+        "google-cloud-storage>=2.18,<4",  # gs:// through Beam's filesystems
+        "msgspec>=0.19,<0.23",  # JSON straight into typed structs; still 0.x, so bounded by the minor
+        "pyarrow>=16,<26",  # Parquet files; the upper bound is Beam's
+        "rich>=13,<16",  # progress bar and closing table
+    ],
+    extras_require={
+        "evtx": ["evtx>=0.8,<0.15"],  # Windows' own .evtx files
+        "dev": [
+            "duckdb>=1.1,<3",  # the benchmark's rival
+            "evtx>=0.8,<0.15",
+            "gcp-storage-emulator>=2024.8,<2026",  # a real gs:// endpoint for the end-to-end tests
+            "hypothesis>=6.100,<7",
+            "mypy>=1.11,<3",
+            "psutil>=5.9,<8",  # peak memory in the benchmark
+            "pyarrow-stubs>=17,<21",
+            "pytest>=8,<10",
+            "pytest-timeout>=2.3,<3",
+            "ruff>=0.6,<0.18",
+        ],
+    },
+    entry_points={"console_scripts": ["huntbeam = huntbeam.runners.cli:main"]},
+)
