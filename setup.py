@@ -30,7 +30,7 @@ setup(
         "dev": [
             "duckdb>=1.1,<3",  # the benchmark's rival
             "evtx>=0.8,<0.15",
-            "gcp-storage-emulator>=2024.8,<2026",  # a real gs:// endpoint for the end-to-end tests
+            "gcp-storage-emulator>=2024.8,<2027",  # a real gs:// endpoint for the end-to-end tests
             "hypothesis>=6.100,<7",
             "mypy>=1.11,<3",
             "psutil>=5.9,<8",  # peak memory in the benchmark

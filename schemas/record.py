@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from enum import StrEnum
 from functools import cache
-from typing import Any, NamedTuple, get_args, get_origin, get_type_hints
+from typing import Any, NamedTuple, TypeVar, get_args, get_origin, get_type_hints
 
 import msgspec
 
@@ -41,6 +42,14 @@ def columns(record: type[msgspec.Struct]) -> tuple[Column, ...]:
     """The columns of a record type in their order. Raises TypeError for a field without a declaration."""
     hints = get_type_hints(record, include_extras=True)
     return tuple(_column(record, name, hints[name]) for name in record.__struct_fields__)
+
+
+Record = TypeVar("Record", bound=msgspec.Struct)
+
+
+def positional(record: type[Record]) -> Callable[..., Record]:
+    """The constructor of a record type for values in column order, which no type checker can count."""
+    return record
 
 
 def _column(record: type[msgspec.Struct], name: str, hint: Any) -> Column:

@@ -1,0 +1,69 @@
+"""Replay: archived logs in, joined, counted, typed results out. The ends of the graph for bounded input."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import apache_beam as beam
+from apache_beam.metrics import Metrics
+
+from huntbeam.pipelines.graph import REPORT, Steps, build
+from huntbeam.transforms.digest import Digested, Plan
+from huntbeam.transforms.read import Span
+from huntbeam.transforms.scan import Scanner, claim
+from huntbeam.transforms.write import Format, ReportPart, WriteManifest, WriteRows
+
+
+@dataclass(frozen=True)
+class Replay:
+    """One replay: what is read, what is done with it, and where the files are written aside."""
+
+    spans: Sequence[Span]
+    plan: Plan
+    steps: Steps
+    format: Format
+    aside: str
+    manifest: str
+    ticket: str = ""  # of a scanner that reads already (scan.prepare); without one each span is read where it lands
+
+
+def replay(pipeline: beam.Pipeline, job: Replay) -> None:
+    """Wires the graph between the archive and the files."""
+    rows = build(pipeline | "Read" >> ReadArchive(job.spans, job.plan, job.ticket), job.steps)
+    reports = [rows.pop(REPORT)]
+    for stream, batches in rows.items():
+        written = batches | f"Write_{stream}" >> WriteRows(stream, job.aside, job.format)
+        reports.append(written | f"Report_{stream}" >> beam.Map(lambda file: ReportPart(files=[file])))
+    reports | "Reports" >> beam.Flatten() | "Manifest" >> WriteManifest(job.manifest)
+
+
+@dataclass
+class ReadArchive(beam.PTransform):
+    """Spans -> digested batches of their records: read, parsed, filtered and rekeyed in one pass (digest.py)."""
+
+    spans: Sequence[Span]
+    plan: Plan
+    ticket: str = ""
+
+    def expand(self, begin: beam.pvalue.PBegin) -> beam.PCollection:
+        """PBegin -> PCollection[Digested]."""
+        work = [list(self.spans)] if self.ticket else [[span] for span in self.spans]
+        spans = begin | "Spans" >> beam.Create(work, reshuffle=not self.ticket)
+        return spans | "Digest" >> beam.ParDo(_DigestSpans(self.plan, self.ticket))
+
+
+class _DigestSpans(beam.DoFn):
+    def __init__(self, plan: Plan, ticket: str) -> None:
+        self._plan = plan
+        self._ticket = ticket
+        self._bytes = Metrics.counter(self.__class__, "bytes_read")
+        self._received = Metrics.counter(self.__class__, "received")
+        self._dead = Metrics.counter(self.__class__, "dead_letters")
+
+    def process(self, spans: Sequence[Span]) -> Iterator[Digested]:
+        for digested in claim(self._ticket) or Scanner(spans, self._plan, workers=0):
+            self._bytes.inc(digested.consumed)
+            self._received.inc(sum(events for *_, events in digested.pairs))
+            self._dead.inc(len(digested.dead_letters))
+            yield digested

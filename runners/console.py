@@ -1,0 +1,116 @@
+"""What a person sees: progress while it runs, a summary at the end. All of it on standard error."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from huntbeam.transforms.digest import Digested
+
+EVERY = 5.0  # seconds between the plain lines of progress
+TOP = 12  # pairs of provider and event id in the summary
+
+
+class Progress:
+    """Bytes, events a second and the remaining time: a bar on a terminal, lines elsewhere, nothing when quiet."""
+
+    def __init__(self, total: int, quiet: bool) -> None:
+        self._total = total
+        self._quiet = quiet
+        self._bar: Any = None
+        self._task: Any = None
+        self.bytes = 0
+        self.events = 0
+        self.started = time.monotonic()
+        self._said = self.started
+
+    def update(self, digested: Digested) -> None:
+        """Another batch was read."""
+        self.bytes += digested.consumed
+        self.events += sum(count for *_, count in digested.pairs)
+        if self._quiet:
+            return
+        if sys.stderr.isatty():
+            self._draw()
+        elif time.monotonic() - self._said >= EVERY:
+            self._said = time.monotonic()
+            print(self._line(), file=sys.stderr, flush=True)
+
+    def close(self) -> None:
+        """Takes the bar away."""
+        if self._bar is not None:
+            self._bar.stop()
+
+    def _line(self) -> str:
+        seconds = max(time.monotonic() - self.started, 0.001)
+        share = f" of {size(self._total)}" if self._total else ""
+        rest = ""
+        if self._total and self.bytes:
+            rest = f", {max(self._total - self.bytes, 0) / (self.bytes / seconds):.0f} s left"
+        return (
+            f"huntbeam: {size(self.bytes)}{share}, {self.events:,} events, {self.events / seconds:,.0f} events/s{rest}"
+        )
+
+    def _draw(self) -> None:
+        if self._bar is None:
+            from rich.console import Console
+            from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
+
+            columns = (BarColumn(), DownloadColumn(), TextColumn("{task.fields[rate]} events/s"), TimeRemainingColumn())
+            self._bar = Progress(*columns, console=Console(stderr=True), transient=True)
+            self._task = self._bar.add_task("replay", total=self._total or None, rate="0")
+            self._bar.start()
+        rate = self.events / max(time.monotonic() - self.started, 0.001)
+        self._bar.update(self._task, completed=self.bytes, rate=f"{rate:,.0f}")
+
+
+def size(count: float) -> str:
+    """Bytes for people.
+
+    >>> size(2_830_000_000)
+    '2.8 GB'
+    """
+    units = ["TB", "GB", "MB", "kB", "B"]
+    while count >= 1000 and len(units) > 1:
+        count /= 1000
+        units.pop()
+    return f"{count:.1f} {units[-1]}"
+
+
+def summary(
+    rows: Mapping[str, int],
+    events: Sequence[tuple[str | None, str | int | None, int]],
+    tallies: Mapping[str, int],
+    output: str,
+    seconds: float,
+) -> None:
+    """The closing tables: events by provider and id, rows by stream, what was set aside, and the time."""
+    from rich.console import Console
+    from rich.table import Table
+
+    console = Console(stderr=True)
+    read = Table("provider", "event id", "events", title="read", title_justify="left")
+    ranked = sorted(events, key=lambda e: (-e[2], str(e[0]), str(e[1])))
+    for provider, event_id, count in ranked[:TOP]:
+        read.add_row(_plain(provider), _plain(event_id), f"{count:,}")
+    if len(ranked) > TOP:
+        read.add_row(f"{len(ranked) - TOP} more", "", f"{sum(e[2] for e in ranked[TOP:]):,}")
+    read.add_row("all", "", f"{sum(e[2] for e in ranked):,}", style="bold")
+    written = Table("stream", "rows", title=f"written to {_plain(output)}", title_justify="left")
+    for stream, count in rows.items():
+        written.add_row(stream, f"{count:,}")
+    for name, count in sorted(tallies.items()):
+        written.add_row(f"({name.replace('_', ' ')})", f"{count:,}", style="dim")
+    console.print(read)
+    console.print(written)
+    console.print(f"{seconds:.1f} s", highlight=False)
+
+
+def _plain(value: object) -> str:
+    """Text of an attacker, without markup and control characters."""
+    from rich.markup import escape
+
+    text = "-" if value is None else str(value)
+    return escape("".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in text[:80]))

@@ -1,0 +1,42 @@
+"""The part of a direct replay that needs Beam, which is loaded only here and only when it is needed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import apache_beam as beam
+from apache_beam.io.filesystems import FileSystems
+from apache_beam.options.pipeline_options import PipelineOptions
+from apache_beam.runners.portability.fn_api_runner import FnApiRunner
+
+from huntbeam.pipelines.graph import Steps, output_streams
+from huntbeam.pipelines.options import ReplayOptions
+from huntbeam.pipelines.replay import Replay, replay
+from huntbeam.schemas.streams import EVENTS, STREAMS
+from huntbeam.transforms.digest import Plan
+from huntbeam.transforms.publish import discard, prepare, publish
+from huntbeam.transforms.read import Span
+from huntbeam.transforms.write import Format, ReportPart, read_manifest
+
+_MANIFEST = "manifest.json"
+
+
+def execute(
+    options: ReplayOptions, spans: Sequence[Span], plan: Plan, ticket: str, elapsed: Callable[[], float]
+) -> tuple[dict[str, int], ReportPart]:
+    """Builds and runs the graph; gives the rows of each stream and the report. On failure the output is as it was."""
+    beam_options = PipelineOptions(list(options.beam))
+    FileSystems.set_options(beam_options)
+    aside = prepare(options.output, options.overwrite)
+    steps = Steps(options.join, options.dedupe, EVENTS in options.streams, options.counters, options.window_ms)
+    job = Replay(spans, plan, steps, Format(options.format), aside, FileSystems.join(aside, _MANIFEST), ticket)
+    try:
+        with beam.Pipeline(runner=FnApiRunner(), options=beam_options) as pipeline:
+            replay(pipeline, job)
+        report = read_manifest(job.manifest)
+        streams = {name: STREAMS[name] for name in output_streams(steps)}
+        notes = {"tallies": report.tallies, "events": report.events, "seconds": round(elapsed(), 3)}
+        return publish(options.output, aside, report, streams, job.format, notes), report
+    except BaseException:
+        discard(aside)
+        raise

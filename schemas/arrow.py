@@ -1,0 +1,58 @@
+"""Arrow schemas and record batches, derived from the declared columns."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from functools import cache
+from operator import attrgetter
+from typing import Any
+
+import msgspec
+import pyarrow as pa
+
+from huntbeam.schemas.record import Column, Kind, columns
+
+_TYPES: dict[Kind, pa.DataType] = {
+    Kind.TEXT: pa.string(),
+    Kind.GUID: pa.string(),
+    Kind.INTEGER: pa.int64(),
+    Kind.BOOLEAN: pa.bool_(),
+    Kind.INSTANT: pa.timestamp("ms", tz="UTC"),
+    Kind.TEXT_MAP: pa.map_(pa.string(), pa.string()),
+    Kind.INTEGER_MAP: pa.map_(pa.string(), pa.int64()),
+}
+
+
+@cache
+def arrow_schema(record: type[msgspec.Struct]) -> pa.Schema:
+    """The Arrow schema of a record type; field metadata has `description` and `source`."""
+    return pa.schema([_field(column) for column in columns(record)])
+
+
+def _field(column: Column) -> pa.Field[Any]:
+    metadata = {"description": column.description, "source": column.source}
+    return pa.field(column.name, _TYPES[column.kind], nullable=column.nullable, metadata=metadata)
+
+
+def record_batch(rows: Sequence[msgspec.Struct], record: type[msgspec.Struct]) -> pa.RecordBatch:
+    """The rows as one batch of arrow_schema(record). Instants may lie in the years 0000 to 9999.
+
+    Raises pa.ArrowInvalid for an instant that is no time and for an integer beyond 64 bits.
+    """
+    arrays = [_array(column, list(map(attrgetter(column.name), rows))) for column in columns(record)]
+    return pa.RecordBatch.from_arrays(arrays, schema=arrow_schema(record))
+
+
+def _array(column: Column, values: list[Any]) -> pa.Array[Any]:
+    match column.kind:
+        case Kind.INSTANT:
+            return pa.array(values, pa.string()).cast(_TYPES[column.kind])
+        case Kind.TEXT_MAP:
+            values = [None if value is None else _text_items(value) for value in values]
+        case Kind.INTEGER_MAP:
+            values = [None if value is None else list(value.items()) for value in values]
+    return pa.array(values, _TYPES[column.kind])
+
+
+def _text_items(value: Mapping[str, str | int | None]) -> list[tuple[str, str | None]]:
+    return [(name, None if item is None else str(item)) for name, item in value.items()]

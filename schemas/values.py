@@ -1,0 +1,65 @@
+"""Forgiving values: what the same field looks like in different shapes becomes one type. Null is what says nothing."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import msgspec
+
+Json = Any  # what a JSON decoder gives: text, number, boolean, null, list or dict
+
+_GUID = re.compile(r"\{?([0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12})\}?", re.ASCII | re.IGNORECASE)
+_INTEGER = re.compile(r"[+-]?\d{1,19}", re.ASCII)
+_HEXADECIMAL = re.compile(r"0[xX][0-9a-fA-F]{1,16}", re.ASCII)
+_INT64 = range(-(2**63), 2**63)
+
+_encode = msgspec.json.Encoder(order="sorted").encode
+
+
+def text(value: Json) -> str | None:
+    """The text of a value: numbers and booleans as JSON text, null and empty as null.
+
+    >>> text(True), text(443), text(""), text("-")
+    ('true', '443', None, '-')
+    """
+    if isinstance(value, str):
+        return value or None
+    return None if value is None else _encode(value).decode()
+
+
+def integer(value: Json) -> int | None:
+    """A number, also as text or hexadecimal; null for what is none, such as `-`, or needs more than 64 bits.
+
+    >>> integer("443"), integer("0x1a4"), integer(7.0), integer("-"), integer(True)
+    (443, 420, 7, None, None)
+    """
+    number: int | None = None
+    if isinstance(value, str):
+        stripped = value.strip()
+        if _INTEGER.fullmatch(stripped):
+            number = int(stripped)
+        elif _HEXADECIMAL.fullmatch(stripped):
+            number = int(stripped, 16)
+    elif isinstance(value, float):
+        number = int(value) if value.is_integer() else None
+    elif isinstance(value, int) and not isinstance(value, bool):
+        number = value
+    return number if number is not None and number in _INT64 else None
+
+
+def guid(value: Json) -> str | None:
+    """A GUID in its one spelling, lower case without braces; null for anything else.
+
+    >>> guid("{905CC552-2045-5CC5-0000-00105B2A0100}")
+    '905cc552-2045-5cc5-0000-00105b2a0100'
+    """
+    match = _GUID.fullmatch(value.strip()) if isinstance(value, str) and len(value) < 64 else None
+    return match[1].lower() if match else None
+
+
+def canonical(value: Json) -> str | None:
+    """The text by which an event is identified: GUIDs in their one spelling, the rest as text()."""
+    if isinstance(value, str) and 36 <= len(value) <= 38 and "-" in value:
+        return guid(value) or value
+    return text(value)

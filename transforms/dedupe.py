@@ -1,0 +1,74 @@
+"""Dedupe: Winlogbeat delivers at least once; of equal events the first by arrival goes on, the others are shown."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from operator import attrgetter
+
+import apache_beam as beam
+
+from huntbeam.schemas import streams
+from huntbeam.schemas.sysmon import Duplicate
+from huntbeam.transforms.digest import Arrival, Digested, spread
+from huntbeam.transforms.shards import SHARDS, InShards, unpack
+
+BATCH = 1_000
+
+
+def first_copies(arrivals: Iterable[Arrival]) -> tuple[list[Arrival], list[Duplicate]]:
+    """The first arrival of each event, and a row for each further one."""
+    first: dict[str, Arrival] = {}
+    further: list[Arrival] = []
+    for arrival in arrivals:
+        known = first.setdefault(arrival.event_uid, arrival)
+        if known is not arrival:
+            early, late = sorted((known, arrival), key=lambda a: (a.index, a.position))
+            first[arrival.event_uid] = early
+            further.append(late)
+    return list(first.values()), [duplicate(arrival) for arrival in further]
+
+
+def duplicate(arrival: Arrival) -> Duplicate:
+    """The row of a further copy."""
+    row = arrival.create or arrival.context or arrival.connect or arrival.event
+    assert row is not None  # noqa: S101 - an arrival without any row is not made
+    return Duplicate(
+        event_uid=arrival.event_uid,
+        event_date_creation=row.event_date_creation,
+        host=row.host,
+        event_id=row.event_id,
+        source_name=row.source_name,
+        log_name=row.log_name,
+        process_guid=row.process_guid,
+        record_id=arrival.record_id,
+        source=arrival.source,
+        position=arrival.position,
+    )
+
+
+@dataclass
+class DedupeBounded(beam.PTransform):
+    """Digested batches with arrivals -> `main`: Digested batches with rows; `duplicates`: batches of Duplicate."""
+
+    shards: int = SHARDS
+
+    def expand(self, digested: beam.PCollection) -> beam.pvalue.DoOutputsTuple:
+        """PCollection[Digested] -> PCollections of Digested and list[Duplicate]."""
+        return (
+            digested
+            | "Arrivals" >> beam.Map(attrgetter("arrivals"))
+            | "Place" >> InShards(attrgetter("event_uid"), self.shards)
+            | "Group" >> beam.GroupByKey()
+            | "FirstCopies" >> beam.FlatMap(_dedupe).with_outputs(streams.DUPLICATES, main="main")
+        )
+
+
+def _dedupe(shard: tuple[int, Iterable[bytes]]) -> Iterator[Digested | beam.pvalue.TaggedOutput]:
+    firsts, duplicates = first_copies(unpack(shard[1], Arrival))
+    for start in range(0, len(firsts), BATCH):
+        digested = Digested()
+        spread(firsts[start : start + BATCH], digested)
+        yield digested
+    if duplicates:
+        yield beam.pvalue.TaggedOutput(streams.DUPLICATES, duplicates)

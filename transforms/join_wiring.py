@@ -1,0 +1,303 @@
+"""Join's two wirings: GroupByKey for bounded input, a stateful DoFn with timers for unbounded. The core is join.py."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any
+
+import apache_beam as beam
+import msgspec
+from apache_beam.coders import BytesCoder, TupleCoder, VarIntCoder
+from apache_beam.metrics import Metrics
+from apache_beam.transforms.timeutil import TimeDomain
+from apache_beam.transforms.userstate import (
+    BagStateSpec,
+    ReadModifyWriteStateSpec,
+    TimerSpec,
+    on_timer,
+)
+from apache_beam.utils.timestamp import Timestamp
+
+from huntbeam.schemas import streams
+from huntbeam.schemas.sysmon import (
+    NETWORK_CONNECT,
+    PROCESS_CREATE,
+    PROCESS_TERMINATE,
+    NetworkConnect,
+    ProcessCreate,
+    SysmonJoin,
+)
+from huntbeam.transforms.join import JoinKind, KeyedJoin, Output, Stamped, Waits, join_all
+from huntbeam.transforms.rekey import key
+from huntbeam.transforms.shards import SHARDS, InShards, unpack
+
+BATCH = 1_000  # rows a batch that leaves a join
+
+
+@dataclass
+class JoinBounded(beam.PTransform):
+    """(batches of creates, batches of connects) -> tagged batches: sysmon_join, sysmon_unmatched.
+
+    Complete whatever the order: all of a key is there before anything is put out.
+    """
+
+    kind: JoinKind = JoinKind.INNER
+    shards: int = SHARDS
+
+    def expand(self, rows: tuple[beam.PCollection, beam.PCollection]) -> beam.pvalue.DoOutputsTuple:
+        """PCollections of list[ProcessCreate] and list[NetworkConnect] -> PCollections of list[SysmonJoin] ..."""
+        creates, connects = rows
+        by_process = partial(InShards, _place, self.shards)
+        return (
+            {"creates": creates | "Creates" >> by_process(), "connects": connects | "Connects" >> by_process()}
+            | "CoGroup" >> beam.CoGroupByKey()
+            | "Join" >> beam.ParDo(_JoinShard(self.kind)).with_outputs(streams.JOIN, streams.UNMATCHED)
+        )
+
+
+def _place(row: ProcessCreate | NetworkConnect) -> str:
+    return "|".join(key(row) or ())
+
+
+class _JoinShard(beam.DoFn):
+    def __init__(self, kind: JoinKind) -> None:
+        self._kind = kind
+        self._metrics = _JoinMetrics(self.__class__)
+
+    def process(self, shard: tuple[int, dict[str, Iterable[bytes]]]) -> Iterator[beam.pvalue.TaggedOutput]:
+        packs = shard[1]
+        creates, connects = unpack(packs["creates"], ProcessCreate), unpack(packs["connects"], NetworkConnect)
+        yield from self._metrics.batches(join_all(creates, connects, self._kind))
+
+
+class _JoinMetrics:
+    """Rows of a join, counted and gathered into tagged batches."""
+
+    def __init__(self, namespace: type) -> None:
+        self._joined = Metrics.counter(namespace, "joined")
+        self._unmatched = Metrics.counter(namespace, "unmatched")
+
+    def batches(self, rows: Iterable[Output], size: int = BATCH) -> Iterator[beam.pvalue.TaggedOutput]:
+        joined: list[Output] = []
+        unmatched: list[Output] = []
+        for row in rows:
+            (joined if isinstance(row, SysmonJoin) else unmatched).append(row)
+            if len(joined) >= size:
+                yield self._flush(streams.JOIN, joined)
+                joined = []
+            if len(unmatched) >= size:
+                yield self._flush(streams.UNMATCHED, unmatched)
+                unmatched = []
+        for tag, left in ((streams.JOIN, joined), (streams.UNMATCHED, unmatched)):
+            if left:
+                yield self._flush(tag, left)
+
+    def _flush(self, tag: str, rows: list[Output]) -> beam.pvalue.TaggedOutput:
+        (self._joined if tag == streams.JOIN else self._unmatched).inc(len(rows))
+        return beam.pvalue.TaggedOutput(tag, rows)
+
+
+class Element(msgspec.Struct, frozen=True, array_like=True):
+    """What a key of the unbounded join is brought: one row, packed."""
+
+    event_id: int
+    row: bytes = b""
+
+
+@dataclass
+class JoinUnbounded(beam.PTransform):
+    """(host|ProcessGuid, Element) with arrival times as timestamps -> tagged batches, as JoinBounded.
+
+    Nothing is lost however late or out of order it comes: semantics.md, rules 7 to 10 and 15 to 16.
+    """
+
+    kind: JoinKind = JoinKind.INNER
+    waits: Waits = field(default_factory=Waits)
+
+    def expand(self, rows: beam.PCollection) -> beam.pvalue.DoOutputsTuple:
+        """PCollection[tuple[str, Element]] -> PCollections of list[SysmonJoin] and list[SysmonUnmatched]."""
+        return (
+            rows
+            | "Encode" >> beam.Map(lambda kv: (kv[0], _encode(kv[1]))).with_output_types(tuple[str, bytes])
+            | "Join" >> beam.ParDo(_JoinKey(self.kind, self.waits)).with_outputs(streams.JOIN, streams.UNMATCHED)
+        )
+
+
+_encode = msgspec.msgpack.Encoder().encode
+_decode = msgspec.msgpack.Decoder(Element).decode
+_STAMPED = TupleCoder((VarIntCoder(), VarIntCoder(), BytesCoder()))
+
+
+class _JoinKey(beam.DoFn):
+    """One key's KeyedJoin on Beam's state and timers. All timers are event time on arrival; none is REAL_TIME."""
+
+    CREATES = BagStateSpec("creates", _STAMPED)
+    WAITING = BagStateSpec("waiting", _STAMPED)
+    TOUCHED = ReadModifyWriteStateSpec("touched", VarIntCoder())
+    TERMINATED = BagStateSpec("terminated", VarIntCoder())
+    NAMED = ReadModifyWriteStateSpec("named", VarIntCoder())
+    DUE_AT = ReadModifyWriteStateSpec("due_at", VarIntCoder())
+    WAKE = TimerSpec("wake", TimeDomain.WATERMARK)
+    DUE = TimerSpec("due", TimeDomain.WATERMARK)
+    EXPIRE = TimerSpec("expire", TimeDomain.WATERMARK)
+
+    def __init__(self, kind: JoinKind, waits: Waits) -> None:
+        self._core = KeyedJoin(kind, waits)
+        self._metrics = _JoinMetrics(self.__class__)
+        self._conflicts = Metrics.counter(self.__class__, "create_conflict")
+
+    def process(
+        self,
+        element: tuple[str, bytes],
+        timestamp: Any = beam.DoFn.TimestampParam,
+        creates: Any = beam.DoFn.StateParam(CREATES),
+        waiting: Any = beam.DoFn.StateParam(WAITING),
+        touched: Any = beam.DoFn.StateParam(TOUCHED),
+        terminated: Any = beam.DoFn.StateParam(TERMINATED),
+        named: Any = beam.DoFn.StateParam(NAMED),
+        due_at: Any = beam.DoFn.StateParam(DUE_AT),
+        wake: Any = beam.DoFn.TimerParam(WAKE),
+        due: Any = beam.DoFn.TimerParam(DUE),
+        expire: Any = beam.DoFn.TimerParam(EXPIRE),
+    ) -> Iterator[beam.pvalue.TaggedOutput]:
+        """One element of a key."""
+        cell = _BeamCell(creates, waiting, touched, terminated, named, due_at, wake, due, expire, self._conflicts)
+        item, a = _decode(element[1]), _millis(timestamp)
+        if item.event_id == PROCESS_CREATE:
+            self._core.on_create(cell, a, item.row)
+        elif item.event_id == NETWORK_CONNECT:
+            yield from self._metrics.batches(self._core.on_connect(cell, a, item.row))
+        elif item.event_id == PROCESS_TERMINATE:
+            self._core.on_terminate(cell, a)
+
+    @on_timer(WAKE)
+    def on_wake(
+        self,
+        creates: Any = beam.DoFn.StateParam(CREATES),
+        waiting: Any = beam.DoFn.StateParam(WAITING),
+        touched: Any = beam.DoFn.StateParam(TOUCHED),
+        terminated: Any = beam.DoFn.StateParam(TERMINATED),
+        named: Any = beam.DoFn.StateParam(NAMED),
+        expire: Any = beam.DoFn.TimerParam(EXPIRE),
+    ) -> Iterator[beam.pvalue.TaggedOutput]:
+        """A create has come."""
+        cell = _BeamCell(creates, waiting, touched, terminated, named, expire=expire, conflicts=self._conflicts)
+        yield from self._metrics.batches(self._core.on_wake(cell))
+
+    @on_timer(DUE)
+    def on_due(
+        self,
+        timestamp: Any = beam.DoFn.TimestampParam,
+        creates: Any = beam.DoFn.StateParam(CREATES),
+        waiting: Any = beam.DoFn.StateParam(WAITING),
+        touched: Any = beam.DoFn.StateParam(TOUCHED),
+        due_at: Any = beam.DoFn.StateParam(DUE_AT),
+        due: Any = beam.DoFn.TimerParam(DUE),
+    ) -> Iterator[beam.pvalue.TaggedOutput]:
+        """The oldest wait is over."""
+        cell = _BeamCell(creates, waiting, touched, due_at=due_at, due_timer=due)
+        yield from self._metrics.batches(self._core.on_due(cell, _millis(timestamp)))
+
+    @on_timer(EXPIRE)
+    def on_expire(
+        self,
+        timestamp: Any = beam.DoFn.TimestampParam,
+        creates: Any = beam.DoFn.StateParam(CREATES),
+        touched: Any = beam.DoFn.StateParam(TOUCHED),
+        terminated: Any = beam.DoFn.StateParam(TERMINATED),
+        named: Any = beam.DoFn.StateParam(NAMED),
+        expire: Any = beam.DoFn.TimerParam(EXPIRE),
+    ) -> Iterator[beam.pvalue.TaggedOutput]:
+        """The create's state may have ended."""
+        cell = _BeamCell(creates, None, touched, terminated, named, expire=expire)
+        yield from self._metrics.batches(self._core.on_expire(cell, _millis(timestamp)))
+
+
+@dataclass(slots=True)
+class _BeamCell:
+    """join.Cell on Beam's state and timers; a callback brings those that its part of the core uses."""
+
+    _creates: Any
+    _waiting: Any
+    _touched: Any
+    _terminated: Any = None
+    _named: Any = None
+    due_at: Any = None
+    wake: Any = None
+    due_timer: Any = None
+    expire: Any = None
+    conflicts: Any = None
+
+    def creates(self) -> Sequence[Stamped]:
+        return [Stamped(*s) for s in self._creates.read()]
+
+    def add_create(self, create: Stamped) -> None:
+        self._creates.add(tuple(create))
+
+    def clear_creates(self) -> None:
+        self._creates.clear()
+
+    def waiting(self) -> Sequence[Stamped]:
+        return [Stamped(*s) for s in self._waiting.read()]
+
+    def add_waiting(self, connect: Stamped) -> None:
+        self._waiting.add(tuple(connect))
+
+    def clear_waiting(self) -> None:
+        self._waiting.clear()
+
+    def touched(self) -> int | None:
+        return self._touched.read()  # type: ignore[no-any-return]
+
+    def touch(self, a: int) -> None:
+        self._touched.write(a)
+
+    def clear_touched(self) -> None:
+        self._touched.clear()
+
+    def terminated(self) -> int | None:
+        return max(self._terminated.read(), default=None)
+
+    def terminate(self, a: int) -> None:
+        self._terminated.add(a)
+
+    def clear_terminated(self) -> None:
+        self._terminated.clear()
+
+    def named(self) -> bool:
+        return bool(self._named.read())
+
+    def name(self) -> None:
+        self._named.write(1)
+
+    def clear_named(self) -> None:
+        self._named.clear()
+
+    def due(self) -> int | None:
+        return self.due_at.read()  # type: ignore[no-any-return]
+
+    def set_due(self, at: int) -> None:
+        self.due_at.write(at)
+        self.due_timer.set(_timestamp(at))
+
+    def clear_due(self) -> None:
+        self.due_at.clear()
+
+    def set_wake(self, at: int) -> None:
+        self.wake.set(_timestamp(at))
+
+    def set_expire(self, at: int) -> None:
+        self.expire.set(_timestamp(at))
+
+    def conflict(self) -> None:
+        self.conflicts.inc()
+
+
+def _millis(timestamp: Timestamp) -> int:
+    return int(timestamp.micros // 1000)
+
+
+def _timestamp(millis: int) -> Timestamp:
+    return Timestamp(micros=millis * 1000)

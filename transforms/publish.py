@@ -1,0 +1,199 @@
+"""From the files aside to the output folder: refuse early, rename at the end, say so last.
+
+An output folder holds `<stream>/part-00000-of-00003.jsonl` and, once it is complete, `_SUCCESS`. Whatever else is in
+it is foreign and is never touched. Runs write to `.huntbeam-<run id>` inside of it: renaming stays on one file system.
+Two runs at once into one folder are not supported: the second takes the first one's files for leftovers.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+import shutil
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
+from itertools import islice
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import msgspec
+from apache_beam.io.filesystems import FileSystems
+
+from huntbeam.schemas.streams import STREAMS
+from huntbeam.transforms.row_writers import Format, row_writer
+from huntbeam.transforms.write import ReportPart, WrittenFile, create
+
+SUCCESS = "_SUCCESS"
+_ASIDE = re.compile(r"\.huntbeam-[0-9a-f]{12}")
+_STARTED = "started"
+_PART = re.compile(r"part-\d{5}-of-\d{5}\.(jsonl|parquet|avro)")
+
+_log = logging.getLogger(__name__)
+
+
+class OutputError(Exception):
+    """The output folder cannot be used; the message is one sentence that names the remedy."""
+
+
+def prepare(output: str, overwrite: bool) -> str:
+    """Makes the folder aside, `<output>/.huntbeam-<run id>`, and returns it. What a killed run left is removed.
+
+    Raises OutputError when the folder holds results and `overwrite` is false, when it holds foreign files (in that
+    case always), or when it cannot be written.
+    """
+    output = _folder(output)
+    try:
+        _make_room(output, overwrite)
+        aside: str = FileSystems.join(output, f".huntbeam-{uuid4().hex[:12]}")
+        with create(FileSystems.join(aside, _STARTED)) as file:  # better to fail now than after an hour
+            file.write(b"")
+    except OutputError:
+        raise
+    except Exception as error:  # each file system fails in its own way
+        raise OutputError(f"{output} cannot be used ({_reason(error)}): choose another folder for --output") from error
+    return aside
+
+
+def publish(
+    output: str,
+    aside: str,
+    manifest: ReportPart,
+    streams: Mapping[str, type[msgspec.Struct]],
+    file_format: Format,
+    summary: Mapping[str, Any],
+) -> dict[str, int]:
+    """Replaces the output folder's content by the manifest's files and returns the rows of each stream.
+
+    Each of `streams` gets at least one file. The folder aside goes, `_SUCCESS` is written last; until then a reader
+    sees a folder without it. Raises OutputError for foreign files that came meanwhile, ValueError for a file of a
+    stream that is not among `streams`, OSError when a file cannot be moved (the folder aside stays then).
+    """
+    output = _folder(output)
+    unknown = {file.stream for file in manifest.files} - set(streams)
+    if unknown:
+        raise ValueError(f"files of unknown streams: {', '.join(sorted(unknown))}")
+    _refuse_foreign(output)
+    _remove_old(output)
+    for stream, record in streams.items():
+        files = [file for file in manifest.files if file.stream == stream]
+        _publish_stream(FileSystems.join(output, stream), files, record, file_format)
+    rows = {stream: sum(f.rows for f in manifest.files if f.stream == stream) for stream in streams}
+    _remove_folder(aside)
+    with create(FileSystems.join(output, SUCCESS)) as file:
+        file.write(msgspec.json.format(msgspec.json.encode({"rows": rows, "summary": summary})) + b"\n")
+    return rows
+
+
+def discard(aside: str) -> None:
+    """Removes the folder aside of a failed run. Only logs when it cannot: the failure itself is what matters."""
+    try:
+        _remove_folder(aside)
+    except Exception:
+        _log.warning("%s could not be removed; the next run into its folder does it", aside, exc_info=True)
+
+
+def _reason(error: BaseException) -> str:
+    """The first line of what is at the bottom of it; Beam wraps errors in errors."""
+    details = getattr(error, "exception_details", None)
+    while details:
+        error = next(iter(details.values()))
+        details = getattr(error, "exception_details", None)
+    return str(error).partition("\n")[0] or type(error).__name__
+
+
+def _publish_stream(
+    folder: str, files: Iterable[WrittenFile], record: type[msgspec.Struct], file_format: Format
+) -> None:
+    paths = sorted(file.path for file in files)
+    targets = [
+        FileSystems.join(folder, f"part-{number:05}-of-{len(paths) or 1:05}{file_format.suffix}")
+        for number in range(len(paths) or 1)
+    ]
+    if not paths:
+        with create(targets[0]) as file:
+            row_writer(file, record, file_format).close()
+        return
+    if _is_local(folder):
+        Path(folder).mkdir(parents=True, exist_ok=True)  # renaming makes no folders
+    FileSystems.rename(paths, targets)
+
+
+def _folder(output: str) -> str:
+    """The folder without its last slash. Raises OutputError where Beam would take the name for a pattern."""
+    if not _is_local(output) and re.search(r"[*?\[]", output):
+        raise OutputError(f"{output} contains *, ? or [, which name patterns there: choose another --output")
+    return output.rstrip("/") or output[:1]
+
+
+def _make_room(output: str, overwrite: bool) -> None:
+    _refuse_foreign(output)
+    if not overwrite and any(not _is_leftover(name) for name in _names(output)):
+        raise OutputError(f"{output} is not empty: choose another folder, or replace its content with --overwrite")
+    _remove_leftovers(output)
+
+
+def _refuse_foreign(output: str) -> None:
+    foreign = list(islice((n for n in _names(output) if not (_is_ours(n) or _is_leftover(n))), 4))
+    if foreign:
+        names = ", ".join(foreign[:3]) + (", ..." if len(foreign) > 3 else "")
+        raise OutputError(f"{output} holds files that are not HuntBeam's ({names}): choose another folder for --output")
+
+
+def _is_ours(name: str) -> bool:
+    stream, _, part = name.rpartition("/")
+    return name == SUCCESS or (stream in STREAMS and _PART.fullmatch(part) is not None)
+
+
+def _is_leftover(name: str) -> bool:
+    folder, slash, _ = name.partition("/")
+    return bool(slash) and _ASIDE.fullmatch(folder) is not None
+
+
+def _remove_old(output: str) -> None:
+    """Removes an earlier run's results, `_SUCCESS` first: without it nobody takes what is left for complete."""
+    old = sorted((name for name in _names(output) if _is_ours(name)), key=lambda name: (name != SUCCESS, name))
+    paths = [FileSystems.join(output, name) for name in old]
+    if not _is_local(output):
+        FileSystems.delete(paths)
+        return
+    for path in paths:
+        Path(path).unlink()
+    for folder in {Path(path).parent for path in paths} - {Path(output)}:
+        with suppress(OSError):  # not empty, which cannot be, or a link, which may stay
+            folder.rmdir()
+
+
+def _remove_leftovers(output: str) -> None:
+    folders = {name.partition("/")[0] for name in _names(output) if _is_leftover(name)}
+    for folder in sorted(folders):
+        _remove_folder(FileSystems.join(output, folder))
+
+
+def _remove_folder(folder: str) -> None:
+    """Removes a folder with all it holds. Raises OSError when something stays."""
+    if _is_local(folder):
+        if Path(folder).exists():
+            shutil.rmtree(folder)
+        return
+    FileSystems.delete([folder + "/"])  # the slash: by prefix, in batches; failures are only logged there
+    if any(_names(folder)):
+        raise OSError(f"{folder} could not be removed")
+
+
+def _names(folder: str) -> Iterator[str]:
+    """The files below a folder as paths relative to it; nothing when there is no such folder."""
+    if _is_local(folder):  # Beam cannot list or delete names with [ in them, and follows no links
+        root = Path(folder)
+        found = (path for path in root.rglob("*") if path.is_symlink() or not path.is_dir())
+        yield from (path.relative_to(root).as_posix() for path in found)
+        return
+    for match in FileSystems.match([f"{folder}/**"]):
+        for file in match.metadata_list:
+            name = file.path.removeprefix(f"{folder}/")
+            if name and not name.endswith("/"):  # the console's marks for empty folders
+                yield name
+
+
+def _is_local(path: str) -> bool:
+    return FileSystems.get_scheme(path) is None

@@ -1,0 +1,198 @@
+"""Windows: tumbling windows of event time, counted. The pure accumulator (docs/semantics.md, rules 11-13).
+
+Counters are data (schemas/window.py). An accumulator merges commutatively and associatively, so parts of an archive
+are counted where they are read, and a stream's parts where they arrive.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from functools import lru_cache
+from operator import attrgetter
+from typing import Any, NamedTuple
+
+import msgspec
+
+from huntbeam.schemas import uid
+from huntbeam.schemas.clock import SECOND, instant, millis
+from huntbeam.schemas.record import Kind, columns
+from huntbeam.schemas.sysmon import NETWORK_CONNECT, PROCESS_CREATE, NetworkConnect, ProcessCreate, SysmonEvent
+from huntbeam.schemas.values import text
+from huntbeam.schemas.window import DISTINCT_CAP, Counter, WindowCount
+
+Value = str | int | None
+Group = tuple[str, int, tuple[Value, ...]]  # counter, window start in ms, key values with the host in lower case
+
+
+class Accumulator(msgspec.Struct):
+    """What is known of one row so far."""
+
+    counter: str
+    start: int
+    key: tuple[Value, ...]  # as grouped: the host in lower case
+    host: str | None  # the smallest spelling met
+    count: int
+    distinct: list[set[Value]]
+    capped: bool
+    first: str
+    last: str
+
+    def group(self) -> Group:
+        """What this is the accumulator of."""
+        return self.counter, self.start, self.key
+
+
+def row_type(event_id: int) -> type[ProcessCreate | NetworkConnect | SysmonEvent]:
+    """The rows that counters of an event id look at."""
+    if event_id == PROCESS_CREATE:
+        return ProcessCreate
+    return NetworkConnect if event_id == NETWORK_CONNECT else SysmonEvent
+
+
+def countable(event_id: int) -> list[str]:
+    """The columns that a counter of an event id may name."""
+    return [c.name for c in columns(row_type(event_id)) if c.kind in (Kind.TEXT, Kind.INTEGER, Kind.GUID)]
+
+
+class _Compiled(NamedTuple):
+    name: str
+    key: Callable[[Any], tuple[Value, ...]]
+    host: int | None  # where in the key the host stands
+    distinct: tuple[Callable[[Any], Value], ...]
+    where: tuple[tuple[Callable[[Any], Value], frozenset[str | None]], ...]
+
+
+class Counting:
+    """Counts rows into accumulators, by group. Not shared between threads."""
+
+    def __init__(self, counters: Iterable[Counter], size_ms: int) -> None:
+        self.size_ms = size_ms
+        self.groups: dict[Group, Accumulator] = {}
+        self._of: dict[int, list[_Compiled]] = {}
+        for counter in counters:
+            self._of.setdefault(counter.event_id, []).append(_compile(counter))
+
+    def add(self, rows: Iterable[ProcessCreate | NetworkConnect | SysmonEvent]) -> None:
+        """Counts rows; one without an event time is in no window."""
+        for row in rows:
+            time = row.event_date_creation
+            if time is not None:
+                for counter in self._of.get(row.event_id, ()):
+                    self._count(counter, row, time)
+
+    def _count(self, counter: _Compiled, row: Any, time: str) -> None:
+        if any(text(get(row)) not in values for get, values in counter.where):
+            return
+        at = _row_millis(time)
+        key, host = counter.key(row), None
+        if counter.host is not None:
+            host = row.host
+            if host:
+                key = (*key[: counter.host], host.lower(), *key[counter.host + 1 :])
+        group = (counter.name, at - at % self.size_ms, key)
+        accumulator = self.groups.get(group)
+        if accumulator is None:
+            empty: list[set[Value]] = [set() for _ in counter.distinct]
+            accumulator = self.groups[group] = Accumulator(*group, host, 0, empty, False, time, time)
+        accumulator.count += 1
+        if host is not None and (accumulator.host is None or host < accumulator.host):
+            accumulator.host = host
+        if time < accumulator.first:
+            accumulator.first = time
+        elif time > accumulator.last:
+            accumulator.last = time
+        for values, get in zip(accumulator.distinct, counter.distinct, strict=True):
+            value = get(row)
+            if value is not None and value not in values:
+                if len(values) < DISTINCT_CAP:
+                    values.add(value)
+                else:
+                    accumulator.capped = True
+
+    def take(self) -> list[Accumulator]:
+        """What was counted since the last time."""
+        taken = list(self.groups.values())
+        self.groups = {}
+        return taken
+
+
+def _compile(counter: Counter) -> _Compiled:
+    return _Compiled(
+        name=counter.name,
+        key=_tuple_getter(counter.key),
+        host=counter.key.index("host") if "host" in counter.key else None,
+        distinct=tuple(attrgetter(name) for name in counter.distinct),
+        where=tuple((attrgetter(n), frozenset(text(v) for v in values)) for n, values in counter.where.items()),
+    )
+
+
+def _tuple_getter(names: Sequence[str]) -> Callable[[Any], tuple[Value, ...]]:
+    if len(names) == 1:
+        one = attrgetter(names[0])
+        return lambda row: (one(row),)
+    return attrgetter(*names)
+
+
+@lru_cache(maxsize=65_536)
+def _minute(prefix: str) -> int:
+    return millis(prefix + ":00.000Z")
+
+
+def _row_millis(time: str) -> int:
+    """millis() of a time as rows hold it: most rows of an archive share their minute with another."""
+    return _minute(time[:16]) + int(time[17:19]) * SECOND + int(time[20:23])
+
+
+def merge(a: Accumulator, b: Accumulator) -> Accumulator:
+    """Two parts of one row as one. `a` takes up `b`."""
+    a.count += b.count
+    a.first = min(a.first, b.first)
+    a.last = max(a.last, b.last)
+    a.capped = a.capped or b.capped
+    if b.host is not None and (a.host is None or b.host < a.host):
+        a.host = b.host
+    for ours, theirs in zip(a.distinct, b.distinct, strict=True):
+        ours |= theirs
+        if len(ours) > DISTINCT_CAP:
+            a.capped = True
+            ours.intersection_update(sorted(ours, key=str)[:DISTINCT_CAP])
+    return a
+
+
+def merge_all(parts: Iterable[Accumulator]) -> Iterable[Accumulator]:
+    """All parts of any number of rows, as one accumulator a row."""
+    merged: dict[Group, Accumulator] = {}
+    for part in parts:
+        group = part.group()
+        merged[group] = merge(merged[group], part) if group in merged else part
+    return merged.values()
+
+
+class Finisher:
+    """Makes the rows of accumulators."""
+
+    def __init__(self, counters: Iterable[Counter], size_ms: int) -> None:
+        self.size_ms = size_ms
+        self._counters = {counter.name: counter for counter in counters}
+
+    def row(self, accumulator: Accumulator) -> WindowCount:
+        """The row as replay puts it out: once, no generation, nothing late."""
+        counter = self._counters[accumulator.counter]
+        key: dict[str, Value] = dict(zip(counter.key, accumulator.key, strict=True))
+        if accumulator.host is not None:
+            key["host"] = accumulator.host
+        start = instant(accumulator.start)
+        return WindowCount(
+            counter=counter.name,
+            window_start=start,
+            window_end=instant(accumulator.start + self.size_ms),
+            key=key,
+            count=accumulator.count,
+            distinct={n: len(v) for n, v in zip(counter.distinct, accumulator.distinct, strict=True)},
+            distinct_capped=accumulator.capped,
+            first_seen=accumulator.first,
+            last_seen=accumulator.last,
+            generation=None,
+            late_count=0,
+            event_uid=uid.window(counter.name, self.size_ms, start, accumulator.key),
+        )
