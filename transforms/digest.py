@@ -8,7 +8,6 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from fnmatch import translate
-from typing import Any
 
 import msgspec
 
@@ -28,11 +27,13 @@ from huntbeam.transforms.read import Block, Records, Torn
 from huntbeam.transforms.rekey import flatten, read_event, require_process, with_source_process
 
 PAIRS = 10_000  # (provider, event id) pairs counted by name; an attacker chooses both
+SPELLINGS = 4 * PAIRS  # of them, as records write them: event ids are numbers or text
 OTHER = ("other", None)
 _SOURCE_PROCESS_EVENTS = frozenset((8, 10))
 _PROVIDER = PROVIDER.lower()
 
-Pair = tuple[str | None, str | int | None]
+Pair = tuple[str | None, int | None]
+Written = tuple[str | None, str | int | None]
 
 
 class Plan(msgspec.Struct, frozen=True):
@@ -71,7 +72,7 @@ class Digested(msgspec.Struct):
     arrivals: list[Arrival] = []
     dead_letters: list[DeadLetter] = []
     tallies: dict[str, int] = {}
-    pairs: list[tuple[str | None, str | int | None, int]] = []  # provider, event id, events
+    pairs: list[tuple[str | None, str | int | None, int]] = []  # provider, event id, events without the dead letters
     consumed: int = 0  # bytes of the input, for progress
 
 
@@ -113,6 +114,8 @@ class Digest:
         self._ids = frozenset((PROCESS_CREATE, NETWORK_CONNECT)) | plan.counted
         self._hosts = [re.compile(translate(h)) for h in plan.hosts]
         self._counts: dict[Pair, _Count] = {}
+        self._others = {wanted: _Count(wanted) for wanted in (False, True)}
+        self._known: dict[Written, _Count] = {}  # what the fast path has met
         self._out = _empty()
 
     def feed(self, item: Block | Records | Torn, source: str, index: int) -> None:
@@ -135,7 +138,8 @@ class Digest:
     def take(self) -> Digested:
         """What came of everything fed since the last time."""
         out, self._out = self._out, _empty()
-        for (provider, event_id), count in self._counts.items():
+        counts = [*self._counts.items(), *((OTHER, count) for count in self._others.values())]
+        for (provider, event_id), count in counts:
             if count.events:
                 out.pairs.append((provider, event_id, count.events))
                 count.events = 0
@@ -143,7 +147,7 @@ class Digest:
 
     def _block(self, block: Block, source: str, index: int) -> None:
         buffer, start, stop = block.buffer, block.start, block.stop
-        find, view, counts = buffer.find, memoryview(buffer), self._counts
+        find, view, known = buffer.find, memoryview(buffer), self._known
         while start < stop:
             end = find(b"\n", start, stop)
             if end < 0:
@@ -151,7 +155,7 @@ class Digest:
             try:
                 head = _decode_head(view[start:end])
             except _DECODE_ERRORS:
-                self._unusual(block, start, end, source, index)
+                self._line(block, start, end, source, index)
                 start = end + 1
                 continue
             winlog = head.winlog
@@ -161,39 +165,33 @@ class Digest:
                 pair = head.source_name, head.event_id
             else:
                 pair = head.SourceName or head.Provider, head.EventID
-            count = counts.get(pair)
-            if count is None:
-                if pair[1] is None:
-                    self._unusual(block, start, end, source, index)
-                    start = end + 1
-                    continue
-                count = self._counter(pair)
-            count.events += 1
-            if count.wanted:
-                raw = bytes(view[start:end])
-                self._record(raw, block.original(start, end), source, index, block.position(start), counted=True)
+            count = known.get(pair) or self._meet(pair)
+            if count is None or count.wanted:
+                self._line(block, start, end, source, index)
+            else:
+                count.events += 1
             start = end + 1
 
-    def _unusual(self, block: Block, start: int, end: int, source: str, index: int) -> None:
-        """A line that the fast path does not understand: blank, broken, or of a rarer shape."""
+    def _line(self, block: Block, start: int, end: int, source: str, index: int) -> None:
+        """A line that is wanted, or that the fast path does not understand: blank, broken, or of a rarer shape."""
         line = bytes(block.buffer[start:end])
         if line.strip():
             self._record(line, block.original(start, end), source, index, block.position(start))
         else:
             self._tally("blank_lines")
 
-    def _record(
-        self, raw: bytes, original: bytes, source: str, index: int, position: int, counted: bool = False
-    ) -> None:
-        """One record on its own. Whatever is wrong with it becomes a dead letter."""
+    def _record(self, raw: bytes, original: bytes, source: str, index: int, position: int) -> None:
+        """One record on its own: it is counted, or it becomes a dead letter."""
         try:
             event = parse_record(raw)
-            count = self._counter((event.provider, event.event_id))
-            count.events += not counted
+            count = self._count(event.provider, event.event_id)
             if count.wanted:
                 self._rekey(event, source, index, position)
+            count.events += 1
         except RecordError as error:
             self._refuse(error, original, source, position)
+        except RecursionError:
+            self._refuse(_nested_too_deeply(), original, source, position)
         except Exception as error:  # one record must never stop a run; the tests allow none of these
             self._refuse(_internal(error), original, source, position)
 
@@ -241,19 +239,27 @@ class Digest:
             return True
         return time is not None and (since is None or time >= since) and (until is None or time < until)
 
-    def _counter(self, pair: Pair) -> _Count:
-        count = self._counts.get(pair)
+    def _count(self, provider: str | None, event_id: int) -> _Count:
+        count = self._counts.get((provider, event_id))
         if count is None:
-            wanted = self._is_wanted(*pair)
-            if not wanted and len(self._counts) >= PAIRS:
-                pair = OTHER
-            count = self._counts.setdefault(pair, _Count(wanted))
+            wanted = self._is_wanted(provider, event_id)
+            if len(self._counts) >= PAIRS:
+                return self._others[wanted]
+            count = self._counts[provider, event_id] = _Count(wanted)
         return count
 
-    def _is_wanted(self, provider: str | None, event_id: Any) -> bool:
-        if (provider or "").lower() != _PROVIDER:
-            return False
-        return self._plan.events or integer(event_id) in self._ids
+    def _meet(self, pair: Written) -> _Count | None:
+        """The count of a pair as a record writes it; None for an event id that is no number, which is refused."""
+        provider, event_id = pair[0] or None, integer(pair[1])
+        if event_id is None:
+            return None
+        count = self._count(provider, event_id)
+        if len(self._known) < SPELLINGS:
+            self._known[pair] = count
+        return count
+
+    def _is_wanted(self, provider: str | None, event_id: int) -> bool:
+        return (provider or "").lower() == _PROVIDER and (self._plan.events or event_id in self._ids)
 
     def _refuse(self, error: RecordError, original: bytes, source: str, position: int) -> None:
         self._out.dead_letters.append(dead_letter(error, Original.of(original), source, position))
@@ -277,6 +283,10 @@ def spread(arrivals: Iterable[Arrival], out: Digested) -> None:
 
 def _empty() -> Digested:
     return Digested([], [], [], [], [], [], {}, [])
+
+
+def _nested_too_deeply() -> RecordError:
+    return RecordError("parse", "InvalidEventData", "the event data are nested too deeply")
 
 
 def _internal(error: Exception) -> RecordError:

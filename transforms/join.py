@@ -7,7 +7,7 @@ work, so that the answer does not depend on when it fires.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from enum import StrEnum
 from operator import attrgetter
 from typing import NamedTuple, Protocol
@@ -167,7 +167,7 @@ class KeyedJoin(msgspec.Struct, frozen=True):
         """A create is written blind, without a read; a timer at its arrival wakes the connects that wait for it."""
         cell.add_create(Stamped(a, a, row))
         cell.set_wake(a)
-        cell.set_expire(a + self.waits.process_ttl)
+        cell.set_expire(_after(a + self.waits.process_ttl))
 
     def on_connect(self, cell: Cell, a: int, row: bytes) -> Iterator[Output]:
         """A connect joins at once when its create is known; else it waits."""
@@ -182,47 +182,48 @@ class KeyedJoin(msgspec.Struct, frozen=True):
             yield joined(_decode_connect(row), _best(creates))
             return
         cell.add_waiting(Stamped(a, a, row))
-        self._arm_due(cell, a + self.waits.join, cell.due())
+        self._arm_due(cell, _after(a + self.waits.join), cell.due())
 
     def on_terminate(self, cell: Cell, a: int) -> None:
         """Event 5 never clears at once: connects and the create itself may come after it."""
         cell.terminate(a)
-        cell.set_expire(a + min(self.waits.join, self.waits.terminate_grace))
+        cell.set_expire(_after(a + min(self.waits.join, self.waits.terminate_grace)))
 
     def on_wake(self, cell: Cell) -> Iterator[Output]:
         """A create came: join what waited for it, keep the best of several creates, set the end of the state."""
         creates = cell.creates()
-        if not creates:
-            return
         if len(creates) > 1:
             creates = self._keep_best(cell, creates)
-        create = _best(creates)
-        left: list[Stamped] = []
-        waiting = cell.waiting()
+        if creates:
+            yield from self._settle(cell, creates, None)
+            cell.set_expire(_after(self._end(creates, cell.touched(), cell.terminated())))
+
+    def on_due(self, cell: Cell, at: int) -> Iterator[Output]:
+        """The wait of the oldest connect is over. A create whose own timer has not fired yet still counts."""
+        creates = cell.creates()
+        left = yield from self._settle(cell, creates, at)
+        cell.clear_due()
+        if left:
+            self._arm_due(cell, _after(min(c.first for c in left) + self.waits.join), None)
+        elif not creates:
+            cell.clear_touched()
+
+    def _settle(self, cell: Cell, creates: Sequence[Stamped], at: int | None) -> Generator[Output, None, list[Stamped]]:
+        """Joins the waiting connects that a create came for in time, gives up those whose wait is over at `at`."""
+        waiting, left = cell.waiting(), []
+        came = min((c.first for c in creates), default=None)
         for connect in waiting:
-            if creates[0].first <= connect.first + self.waits.join:
+            last = connect.first + self.waits.join
+            if came is not None and came <= last:
                 self._note_named(cell)
-                yield joined(_decode_connect(connect.row), create)
+                yield joined(_decode_connect(connect.row), _best(creates))
+            elif at is not None and last < at:
+                yield from given_up(_decode_connect(connect.row), NO_CREATE, self.kind)
             else:
                 left.append(connect)
         if len(left) < len(waiting):
             _replace_waiting(cell, left)
-        cell.set_expire(self._end(creates, cell.touched(), cell.terminated()))
-
-    def on_due(self, cell: Cell, at: int) -> Iterator[Output]:
-        """The wait of the oldest connect is over."""
-        left: list[Stamped] = []
-        for connect in cell.waiting():
-            if connect.first + self.waits.join <= at:
-                yield from given_up(_decode_connect(connect.row), NO_CREATE, self.kind)
-            else:
-                left.append(connect)
-        _replace_waiting(cell, left)
-        cell.clear_due()
-        if left:
-            self._arm_due(cell, min(c.first for c in left) + self.waits.join, None)
-        elif not cell.creates():
-            cell.clear_touched()
+        return left
 
     def on_expire(self, cell: Cell, at: int) -> Iterator[Output]:
         """The state of the create may have ended; where it was prolonged meanwhile, the timer is set again."""
@@ -233,8 +234,8 @@ class KeyedJoin(msgspec.Struct, frozen=True):
             end = terminated + self.waits.join
         else:
             return
-        if end > at:
-            cell.set_expire(end)
+        if end >= at:
+            cell.set_expire(_after(end))
         elif creates:
             yield from self._forget(cell, creates)
         else:
@@ -271,6 +272,11 @@ class KeyedJoin(msgspec.Struct, frozen=True):
         """The timer of the oldest wait stands; a younger wait must not push it on."""
         if armed is None or at < armed:
             cell.set_due(at)
+
+
+def _after(last: int) -> int:
+    """When a wait that includes `last` is over: at a watermark of `last` an element of that time may still come."""
+    return last + 1
 
 
 def _best(creates: Sequence[Stamped]) -> ProcessCreate:

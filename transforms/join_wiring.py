@@ -120,13 +120,19 @@ class JoinUnbounded(beam.PTransform):
         """PCollection[tuple[str, Element]] -> PCollections of list[SysmonJoin] and list[SysmonUnmatched]."""
         return (
             rows
-            | "Encode" >> beam.Map(lambda kv: (kv[0], _encode(kv[1]))).with_output_types(tuple[str, bytes])
+            | "Encode" >> beam.Map(_encoded).with_output_types(tuple[str, bytes])
             | "Join" >> beam.ParDo(_JoinKey(self.kind, self.waits)).with_outputs(streams.JOIN, streams.UNMATCHED)
         )
 
 
 _encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder(Element).decode
+
+
+def _encoded(keyed: tuple[str, Element]) -> tuple[str, bytes]:
+    return keyed[0], _encode(keyed[1])
+
+
 _STAMPED = TupleCoder((VarIntCoder(), VarIntCoder(), BytesCoder()))
 
 
@@ -193,11 +199,12 @@ class _JoinKey(beam.DoFn):
         creates: Any = beam.DoFn.StateParam(CREATES),
         waiting: Any = beam.DoFn.StateParam(WAITING),
         touched: Any = beam.DoFn.StateParam(TOUCHED),
+        named: Any = beam.DoFn.StateParam(NAMED),
         due_at: Any = beam.DoFn.StateParam(DUE_AT),
         due: Any = beam.DoFn.TimerParam(DUE),
     ) -> Iterator[beam.pvalue.TaggedOutput]:
         """The oldest wait is over."""
-        cell = _BeamCell(creates, waiting, touched, due_at=due_at, due_timer=due)
+        cell = _BeamCell(creates, waiting, touched, None, named, due_at, due_timer=due)
         yield from self._metrics.batches(self._core.on_due(cell, _millis(timestamp)))
 
     @on_timer(EXPIRE)
