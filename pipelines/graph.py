@@ -9,8 +9,10 @@ import apache_beam as beam
 from apache_beam.pvalue import TaggedOutput
 
 from huntbeam.schemas import streams
+from huntbeam.schemas.dead_letter import DeadLetter
 from huntbeam.schemas.sysmon import NETWORK_CONNECT, PROCESS_CREATE
 from huntbeam.schemas.window import Counter
+from huntbeam.transforms.batches import Batch, tagged
 from huntbeam.transforms.dedupe import DedupeBounded
 from huntbeam.transforms.digest import Digested
 from huntbeam.transforms.join import JoinKind
@@ -47,16 +49,16 @@ def build(digested: beam.PCollection, steps: Steps) -> dict[str, beam.PCollectio
     if steps.dedupe:
         copies = digested | "Dedupe" >> DedupeBounded()
         rows, out[streams.DUPLICATES] = copies["main"], copies[streams.DUPLICATES]
-    notes = digested | "Notes" >> beam.FlatMap(_notes).with_outputs(streams.DEAD_LETTERS, REPORT)
-    split = rows | "Split" >> beam.FlatMap(_split).with_outputs(
-        streams.PROCESS_CREATE, streams.NETWORK_CONNECT, streams.EVENTS, _JOIN_CREATES, _COUNTABLE
+    split = rows | "Split" >> tagged(
+        _split, streams.PROCESS_CREATE, streams.NETWORK_CONNECT, streams.EVENTS, _JOIN_CREATES, _COUNTABLE
     )
     joined = (split[_JOIN_CREATES], split[streams.NETWORK_CONNECT]) | "Join" >> JoinBounded(steps.join)
     windows = split[_COUNTABLE] | "Windows" >> CountBounded(steps.counters, steps.window_ms)
     out |= {name: split[name] for name in (streams.PROCESS_CREATE, streams.NETWORK_CONNECT)}
     out |= {name: joined[name] for name in (streams.JOIN, streams.UNMATCHED)}
-    out |= {streams.WINDOW_COUNTS: windows}
-    out |= {name: notes[name] for name in (streams.DEAD_LETTERS, REPORT)}
+    out[streams.WINDOW_COUNTS] = windows
+    out[streams.DEAD_LETTERS] = digested | "DeadLetters" >> beam.Map(_dead_letters).with_output_types(Batch)
+    out[REPORT] = digested | "Report" >> beam.Map(_report)
     if steps.events:
         out[streams.EVENTS] = split[streams.EVENTS]
     return out
@@ -75,7 +77,9 @@ def _split(digested: Digested) -> Iterator[TaggedOutput]:
     yield from (TaggedOutput(name, batch) for name, batch in batches.items() if batch)
 
 
-def _notes(digested: Digested) -> Iterator[TaggedOutput]:
-    if digested.dead_letters:
-        yield TaggedOutput(streams.DEAD_LETTERS, digested.dead_letters)
-    yield TaggedOutput(REPORT, ReportPart(tallies=digested.tallies, events=digested.pairs))
+def _dead_letters(digested: Digested) -> list[DeadLetter]:
+    return digested.dead_letters
+
+
+def _report(digested: Digested) -> ReportPart:
+    return ReportPart(tallies=digested.tallies, events=digested.pairs)

@@ -163,11 +163,13 @@ def _duration(option: str, written: str) -> int:
 
 
 def _streams(written: str) -> tuple[str, ...]:
-    names = tuple(name for name in written.split(",") if name)
+    names = [name.strip() for name in written.split(",") if name.strip()]
     for name in names:
+        if name == streams.DUPLICATES:
+            raise OptionError(f"--streams {name}: duplicates are told apart with --dedupe, which writes this stream")
         if name not in streams.STREAMS:
             raise OptionError(f"--streams {name}: there is no such stream; there is {', '.join(OPTIONAL_STREAMS)}")
-    return names
+    return tuple(name for name in OPTIONAL_STREAMS if name in names)  # the others are written anyhow
 
 
 class _CountersFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -179,9 +181,9 @@ def load_counters(path: str) -> tuple[Counter, ...]:
     try:
         document = tomllib.loads(Path(path).read_text(encoding="utf-8"))
     except OSError as error:
-        raise OptionError(f"--counters {path}: {error.strerror}") from error
+        raise OptionError(f"--counters {path} cannot be read ({error.strerror}): check the path") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise OptionError(f"--counters {path} is no TOML: {error}") from error
+        raise OptionError(f"--counters {path} is no TOML: {error}; the help shows a counter") from error
     try:
         counters = msgspec.convert(document, _CountersFile).counter
     except msgspec.ValidationError as error:
@@ -196,8 +198,13 @@ def load_counters(path: str) -> tuple[Counter, ...]:
 def _check_counter(path: str, counter: Counter, names: set[str]) -> None:
     if counter.name in names:
         raise OptionError(f"--counters {path}: the name {counter.name} is taken; choose another")
+    if not counter.name:
+        raise OptionError(f"--counters {path}: a counter has no name; give it one, its rows carry it")
     if not counter.key:
-        raise OptionError(f"--counters {path}: counter {counter.name} has no key columns")
+        raise OptionError(f"--counters {path}: counter {counter.name} has no key columns; name at least one")
+    for what, columns in (("key", counter.key), ("distinct", counter.distinct)):
+        if len(set(columns)) < len(columns):
+            raise OptionError(f"--counters {path}: counter {counter.name}: {what} names a column twice; once is enough")
     known = countable(counter.event_id)
     for column in (*counter.key, *counter.distinct, *counter.where):
         if column not in known:

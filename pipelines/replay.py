@@ -12,7 +12,7 @@ from huntbeam.pipelines.graph import REPORT, Steps, build
 from huntbeam.transforms.digest import Digested, Plan
 from huntbeam.transforms.read import Span
 from huntbeam.transforms.scan import Scanner, claim
-from huntbeam.transforms.write import Format, ReportPart, WriteManifest, WriteRows
+from huntbeam.transforms.write import Format, ReportPart, WriteManifest, WriteRows, WrittenFile
 
 
 @dataclass(frozen=True)
@@ -31,11 +31,16 @@ class Replay:
 def replay(pipeline: beam.Pipeline, job: Replay) -> None:
     """Wires the graph between the archive and the files."""
     rows = build(pipeline | "Read" >> ReadArchive(job.spans, job.plan, job.ticket), job.steps)
-    reports = [rows.pop(REPORT)]
-    for stream, batches in rows.items():
-        written = batches | f"Write_{stream}" >> WriteRows(stream, job.aside, job.format)
-        reports.append(written | f"Report_{stream}" >> beam.Map(lambda file: ReportPart(files=[file])))
-    reports | "Reports" >> beam.Flatten() | "Manifest" >> WriteManifest(job.manifest)
+    report = rows.pop(REPORT)
+    files = [
+        batches | f"Write_{stream}" >> WriteRows(stream, job.aside, job.format) for stream, batches in rows.items()
+    ]
+    written = files | "Files" >> beam.Flatten() | "Written" >> beam.Map(_written)
+    [report, written] | "Reports" >> beam.Flatten() | "Manifest" >> WriteManifest(job.manifest)
+
+
+def _written(file: WrittenFile) -> ReportPart:
+    return ReportPart(files=[file])
 
 
 @dataclass

@@ -22,6 +22,8 @@ ZONE_STEP = 15 * MINUTE  # every time zone's offset is a multiple of it
 ZONE_REACH = 16 * HOUR
 ZONE_TOLERANCE = 2 * MINUTE
 
+FIRST, LAST = -62_135_596_800_000, 253_402_300_799_999  # the years 1 to 9999: what every format can write
+
 _TIME = re.compile(
     r"(\d{4}-\d\d-\d\d)[T ](\d\d):(\d\d):(\d\d)(?:[.,](\d{1,9}))?\s*(Z|UTC|[+-]\d\d:?\d\d)?", re.ASCII | re.IGNORECASE
 )
@@ -75,19 +77,19 @@ def parse_time(value: str | int | None) -> int | None:
     A time without a zone is UTC. Returns None for what is no time. Finer parts than a millisecond are cut off.
     """
     if isinstance(value, int):
-        return value if 0 <= value < 253_402_300_800_000 else None
+        return value if 0 <= value <= LAST else None
     if not value:
         return None
     match = _TIME.fullmatch(value.strip()) if len(value) < 64 else None
     if match is None:
         return None
     date, hours, minutes, seconds, fraction, zone = match.groups()
-    days = _days(date)
-    if days is None or hours > "23" or minutes > "59" or seconds > "59":
+    days, offset = _days(date), _offset(zone)
+    if days is None or offset is None or hours > "23" or minutes > "59" or seconds > "59":
         return None
     clock = int(hours) * HOUR + int(minutes) * MINUTE + int(seconds) * SECOND + int((fraction or "0")[:3].ljust(3, "0"))
-    millis = days * DAY + clock - _offset(zone)
-    return millis if -62_135_596_800_000 <= millis < 253_402_300_800_000 else None
+    millis = days * DAY + clock - offset
+    return millis if FIRST <= millis <= LAST else None
 
 
 @lru_cache(maxsize=4096)
@@ -98,20 +100,22 @@ def _days(date: str) -> int | None:
         return None
 
 
-def _offset(zone: str | None) -> int:
+def _offset(zone: str | None) -> int | None:
     if zone is None or zone in ("Z", "z") or zone.upper() == "UTC":
         return 0
+    if zone[1:3] > "23" or zone[-2:] > "59":
+        return None
     sign = -1 if zone[0] == "-" else 1
     return sign * (int(zone[1:3]) * HOUR + int(zone[-2:]) * MINUTE)
 
 
 def instant(millis: int) -> str:
-    """The text of a time in rows.
+    """The text of a time in rows. What lies beyond the years 1 to 9999, as the edge of a window may, is their edge.
 
     >>> instant(1_558_211_810_123)
     '2019-05-18T20:36:50.123Z'
     """
-    days, rest = divmod(millis, DAY)
+    days, rest = divmod(min(max(millis, FIRST), LAST), DAY)
     seconds, fraction = divmod(rest, SECOND)
     return f"{_date(days)}T{seconds // 3600:02}:{seconds // 60 % 60:02}:{seconds % 60:02}.{fraction:03}Z"
 
@@ -138,7 +142,7 @@ def parse_duration(text: str) -> int:
     >>> parse_duration("5m")
     300000
     """
-    match = re.fullmatch(r"(\d{1,9})(ms|s|m|h|d)", text.strip())
+    match = re.fullmatch(r"(\d{1,9})(ms|s|m|h|d)", text.strip(), re.ASCII)
     if match is None or int(match[1]) == 0:
         raise ValueError(f"{text!r} is no duration; write a number and ms, s, m, h or d, such as 5m")
     return int(match[1]) * _UNITS[match[2]]

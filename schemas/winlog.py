@@ -36,12 +36,15 @@ class WinlogEvent(msgspec.Struct, frozen=True):
     def data(self) -> dict[str, Json]:
         """The event data as it stands, without the envelope's fields. Raises RecordError where there is none."""
         try:
-            fields = _decode_data(self.event_data)
+            fields: dict[str, Json] | None = _decode_data(self.event_data)
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
             raise RecordError(STEP, "InvalidEventData", "the event data is no JSON object") from error
         if not fields:
             raise RecordError(STEP, "NoEventData", "the record has no event data")
-        return {k: v for k, v in fields.items() if k not in FLAT_ENVELOPE} if self.flat else fields
+        if not self.flat:
+            return fields
+        envelope = NXLOG_ENVELOPE if "SourceModuleType" in fields else FLAT_ENVELOPE
+        return {k: v for k, v in fields.items() if k not in envelope}
 
     def process_id_in_message(self) -> str | None:
         """The process id that NXLog drops from the fields, since its own has the same name; the text still has it."""
@@ -109,11 +112,13 @@ class _Winlog(msgspec.Struct):
 _FLAT_ENVELOPE = """
     @timestamp @version @metadata AccountName AccountType ActivityID Category Channel Computer Domain
     ERROR_EVT_UNRESOLVED EventCategory EventData EventID EventReceivedTime EventRecordID EventSourceName EventTime
-    EventType ExecutionProcessID Hostname Keywords Level Message Opcode OpcodeValue ProcessID Provider ProviderGuid
+    ExecutionProcessID Hostname Keywords Level Message Opcode OpcodeValue Provider ProviderGuid
     RecordNumber RelatedActivityID Severity SeverityValue SourceModuleName SourceModuleType SourceName Task
     ThreadID TimeCreated TimeGenerated UserID Version agent beat ecs event host message path port tags type
 """
 FLAT_ENVELOPE = frozenset(_FLAT_ENVELOPE.split())
+# NXLog's own type and service pid, under names that registry events and Security 5156 have elsewhere.
+NXLOG_ENVELOPE = FLAT_ENVELOPE | {"EventType", "ProcessID"}
 
 _decode_envelope = msgspec.json.Decoder(Envelope).decode
 _decode_winlog = msgspec.json.Decoder(_Winlog | None).decode
@@ -122,7 +127,10 @@ _decode_data = msgspec.json.Decoder(dict[str, Any] | None).decode
 
 def parse_record(raw: bytes) -> WinlogEvent:
     """One record, of any shape. Raises RecordError for what is no event."""
-    return _parse(raw, mend(raw), DEPTH)
+    try:
+        return _parse(raw, mend(raw), DEPTH)
+    except RecursionError as error:
+        raise RecordError(STEP, "InvalidJson", "not valid JSON: nested too deeply") from error
 
 
 def _parse(raw: bytes, record: bytes, depth: int) -> WinlogEvent:
@@ -140,15 +148,11 @@ def _parse(raw: bytes, record: bytes, depth: int) -> WinlogEvent:
 def _decode(record: bytes) -> Envelope:
     try:
         return _decode_envelope(record)
-    except msgspec.ValidationError as error:
-        raise RecordError(STEP, "NotAnObject", "the record is JSON, but no object") from error
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise RecordError(STEP, "InvalidJson", _reason(error)) from error
-
-
-def _reason(error: Exception) -> str:
-    """msgspec's messages name the fault and the byte, never content."""
-    return f"not valid JSON: {error}" if isinstance(error, msgspec.DecodeError) else "not valid JSON: not UTF-8"
+    except msgspec.MsgspecError as error:
+        if isinstance(error, msgspec.ValidationError) and not record.lstrip().startswith(b"{"):
+            raise RecordError(STEP, "NotAnObject", "the record is JSON, but no object") from error
+        # msgspec's messages name the fault and the byte, never content
+        raise RecordError(STEP, "InvalidJson", f"not valid JSON: {error}") from error
 
 
 def winlogbeat7(envelope: Envelope, _record: bytes, raw: bytes) -> WinlogEvent | None:

@@ -12,7 +12,6 @@ from io import BytesIO
 from typing import Any, NamedTuple
 from zlib import crc32
 
-from huntbeam.schemas.dead_letter import Original
 from huntbeam.transforms.formats import EVTX, Fault, Records, Source, Torn, fill
 
 HEADER = 4096  # bytes before the first chunk
@@ -76,7 +75,7 @@ def _end(source: Source) -> Fault:
 def _chunk(parser: Any, chunk: bytearray, have: int, end: Fault | None) -> Iterator[Records | Torn]:
     """One chunk, of which a file that ends early has not all the bytes."""
     if not chunk.startswith(_CHUNK_MAGIC):
-        if chunk.count(0) < CHUNK:  # else it was laid out in advance and never used
+        if end is not None or any(chunk):  # else it was laid out in advance and never used
             yield (end or Fault("CorruptEvtx", "this is no EVTX chunk")).torn(bytes(chunk[:have]), None)
         return
     pieces = list(_pieces(chunk, have))
@@ -102,7 +101,7 @@ def _chunk(parser: Any, chunk: bytearray, have: int, end: Fault | None) -> Itera
         yield Records(items)
     yield from torn
     if end is not None:
-        yield end.torn(b"", None)
+        yield end.torn(b"" if pieces else bytes(chunk[:have]), None)
 
 
 def _pieces(chunk: bytearray, have: int) -> Iterator[_Piece]:
@@ -116,7 +115,9 @@ def _pieces(chunk: bytearray, have: int) -> Iterator[_Piece]:
             if not any(chunk[at:stop]):
                 return
             following = at + LEAST  # less than that could not be stepped over
-            while 0 <= (following := chunk.find(_RECORD_MAGIC, following, stop)) and not _record(chunk, following, stop):
+            while (following := chunk.find(_RECORD_MAGIC, following, stop)) >= 0:
+                if _record(chunk, following, stop):
+                    break
                 following += 1
             piece = _Piece(at, (stop if following < 0 else following) - at, None)
         yield piece
@@ -148,6 +149,10 @@ def _read(parser: Any, chunk: bytearray, most: int) -> list[tuple[int, bytes]]:
             record = next(source, None)
         except (RuntimeError, OSError, ValueError):
             continue  # of this record; what is missing in the end is found by comparison
+        except BaseException as error:
+            if type(error).__name__ != "PanicException":  # Rust's own, which has no importable name
+                raise
+            break
         if record is None:
             break
         if record["event_record_id"] != NO_ID:

@@ -11,11 +11,10 @@ from typing import Protocol
 
 from huntbeam.schemas.dead_letter import RAW_LIMIT, Original, RecordError
 
-BLOCK = 8 << 20  # bytes of lines handed on at once
+BLOCK = 1 << 20  # bytes of lines handed on at once: what is read stays in the processor's cache until it is decoded
 MAX_RECORD = 16 << 20  # a longer line or element is refused: the longest real one seen has 45 kB
 HEAD = 64 << 10  # enough to tell every format
-ARRAY_BLOCK = 1 << 20  # bytes of an array read at once
-BATCH = 1 << 20  # bytes of array elements handed on at once
+ARRAY_BLOCK = 1 << 20  # bytes of an array read, and at most of elements handed on, at once
 TAIL = 64 << 10  # read at a time beyond the end of a span, where only the rest of one line is wanted
 
 GZIP = b"\x1f\x8b"
@@ -159,7 +158,7 @@ def unsupported(head: bytes) -> str | None:
 
 def refusal(what: str) -> Fault:
     """The fault of a file that is no event records."""
-    return Fault("UnsupportedFormat", f"this is {what}" if what.startswith("a") else f"the file is {what}")
+    return Fault("UnsupportedFormat", f"the file is {what}")
 
 
 def is_gzip(head: bytes) -> bool:
@@ -185,6 +184,16 @@ def fill(source: Source, view: memoryview) -> int:
     while have < len(view) and (got := source.readinto(view[have:])):
         have += got
     return have
+
+
+def drain(source: Source, begun: bytes = b"") -> Original:
+    """What is kept of all that is left of a source."""
+    digest = Digest()
+    digest.update(begun)
+    view = memoryview(bytearray(ARRAY_BLOCK))
+    while got := source.readinto(view):
+        digest.update(view[:got])
+    return digest.original()
 
 
 class _CarriageReturns:
@@ -296,7 +305,7 @@ _STRING_REST = rb'[^"\\]*+(?:\\.[^"\\]*+)*+'
 _STRING = rb'"' + _STRING_REST + rb'"'
 _INSIDE = rb'[^"\[\]{}]*+(?:' + _STRING + rb'[^"\[\]{}]*+)*+'  # to the next bracket outside strings
 _NESTED = rb"[\[{]" + _INSIDE + rb"[\]}]"
-for _ in range(2):  # three levels are enough for nearly every event; what is deeper goes the slow way
+for _ in range(5):  # six levels are enough for every event seen; what is deeper goes the slow way
     _NESTED = rb"[\[{]" + _INSIDE + rb"(?:" + _NESTED + _INSIDE + rb")*+[\]}]"
 
 _ELEMENT = re.compile(rb"[ \t\r\n]*+(" + _NESTED + rb")[ \t\r\n]*+,", re.DOTALL)

@@ -29,6 +29,7 @@ from huntbeam.schemas.sysmon import (
     ProcessCreate,
     SysmonJoin,
 )
+from huntbeam.transforms.batches import tagged
 from huntbeam.transforms.join import JoinKind, KeyedJoin, Output, Stamped, Waits, join_all
 from huntbeam.transforms.rekey import key
 from huntbeam.transforms.shards import SHARDS, InShards, unpack
@@ -53,7 +54,7 @@ class JoinBounded(beam.PTransform):
         return (
             {"creates": creates | "Creates" >> by_process(), "connects": connects | "Connects" >> by_process()}
             | "CoGroup" >> beam.CoGroupByKey()
-            | "Join" >> beam.ParDo(_JoinShard(self.kind)).with_outputs(streams.JOIN, streams.UNMATCHED)
+            | "Join" >> tagged(_JoinShard(self.kind), streams.JOIN, streams.UNMATCHED)
         )
 
 
@@ -121,7 +122,7 @@ class JoinUnbounded(beam.PTransform):
         return (
             rows
             | "Encode" >> beam.Map(_encoded).with_output_types(tuple[str, bytes])
-            | "Join" >> beam.ParDo(_JoinKey(self.kind, self.waits)).with_outputs(streams.JOIN, streams.UNMATCHED)
+            | "Join" >> tagged(_JoinKey(self.kind, self.waits), streams.JOIN, streams.UNMATCHED)
         )
 
 

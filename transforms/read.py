@@ -16,7 +16,7 @@ import msgspec
 
 from huntbeam.transforms import evtx, formats
 from huntbeam.transforms.evtx import InputError
-from huntbeam.transforms.formats import BLOCK, HEAD, MAX_RECORD, Block, Digest, Fault, Records, Source, Torn
+from huntbeam.transforms.formats import BLOCK, HEAD, MAX_RECORD, Block, Fault, Records, Source, Torn
 
 __all__ = ["Block", "FileInfo", "InputError", "Records", "Span", "Torn", "expand", "read", "read_stream", "spans"]
 
@@ -59,12 +59,8 @@ def expand(patterns: Sequence[str]) -> list[FileInfo]:
 def _local_files(pattern: str) -> list[FileInfo]:
     if not glob.has_magic(pattern) or os.path.lexists(pattern):  # a name may contain the signs of a pattern
         return [_checked(path) for path in _walk(pattern)]
-    roots = glob.glob(pattern, recursive=True)  # noqa: PTH207 (Path.glob takes no absolute pattern)
-    parts = Path(pattern).parts
-    fixed = next(at for at, part in enumerate(parts) if glob.has_magic(part))
-    if not any(map(_hidden, parts[fixed:])):
-        roots = [r for r in roots if not any(map(_hidden, Path(r).parts[fixed:]))]
-    if "**" in parts:
+    roots = [r for r in glob.glob(pattern, recursive=True) if _shown(r, pattern)]  # noqa: PTH207 (takes any path)
+    if "**" in pattern:
         roots = [r for r in roots if not Path(r).is_dir()]  # each file below is there by itself
     return [_checked(path) for root in roots for path in _walk(root)]
 
@@ -74,7 +70,7 @@ def _walk(root: str) -> list[str]:
         return [root]
 
     def refuse(error: OSError) -> None:
-        raise InputError(f"{error.filename} cannot be listed: {error.strerror}") from None
+        raise InputError(f"{error.filename} cannot be listed ({error.strerror}): check its permissions") from None
 
     paths = []
     for folder, names, files in os.walk(root, onerror=refuse):
@@ -82,6 +78,13 @@ def _walk(root: str) -> list[str]:
         inside = (Path(folder, f) for f in files if not _hidden(f))
         paths += [str(p) for p in inside if p.is_file() or not p.exists()]  # no sockets; a dead link is refused later
     return paths
+
+
+def _shown(path: str, pattern: str) -> bool:
+    """Whether a match has no hidden name where the pattern left the name open; a pattern may ask for hidden ones."""
+    parts = pattern.split("/")
+    fixed = next((at for at, part in enumerate(parts) if glob.has_magic(part)), len(parts))
+    return any(map(_hidden, parts[fixed:])) or not any(map(_hidden, path.split("/")[fixed:]))
 
 
 def _hidden(name: str) -> bool:
@@ -95,7 +98,7 @@ def _checked(path: str) -> FileInfo:
         with Path(path).open("rb") as file:
             return FileInfo(path, os.fstat(file.fileno()).st_size)
     except OSError as error:
-        raise InputError(f"{path} cannot be read: {error.strerror}") from None
+        raise InputError(f"{path} cannot be read ({error.strerror}): check the path and its permissions") from None
 
 
 def _filesystems(path: str) -> Any:
@@ -109,21 +112,21 @@ def _filesystems(path: str) -> Any:
 
 def _remote_files(pattern: str) -> list[FileInfo]:
     systems, _ = _filesystems(pattern)
-    folder = pattern.rstrip("/") + "/"
-    tries = [pattern] if glob.has_magic(pattern) else [pattern, folder + "**"]
-    if pattern.endswith("/"):
-        tries = [folder + "**"]
-    try:
-        for one in tries:
-            found = [m for m in systems.match([one])[0].metadata_list if not m.path.endswith("/")]
-            if one is not pattern:
-                found = [m for m in found if not any(map(_hidden, m.path.removeprefix(folder).split("/")))]
-            if found:
-                return [FileInfo(m.path, m.size_in_bytes) for m in found]
-    except Exception as error:  # each storage library has errors of its own
-        raise InputError(
-            f"{pattern} cannot be listed ({type(error).__name__}): check bucket and credentials"
-        ) from error
+    folder = pattern.rstrip("/") + "/**"
+    tries = [pattern]
+    if not glob.has_magic(pattern):  # a file, or else the folder of this name
+        only_folder = pattern.endswith("/") or pattern.count("/") == 2
+        tries = [folder] if only_folder else [pattern, folder]
+    for one in tries:
+        try:
+            matched = systems.match([one])[0].metadata_list
+        except Exception as error:  # each storage library has errors of its own
+            raise InputError(
+                f"{pattern} cannot be listed ({type(error).__name__}): check its name and access"
+            ) from error
+        found = [FileInfo(m.path, m.size_in_bytes) for m in matched if not m.path.endswith("/") and _shown(m.path, one)]
+        if found:
+            return found
     return []
 
 
@@ -196,17 +199,17 @@ def _items(raw: _Raw, name: str, end: int | None, block: int, max_record: int) -
     if formats.is_gzip(head):
         source, head = _peek(_Gunzip(source))
         if formats.is_gzip(head):
-            yield formats.refusal("compressed twice: unpack it once").torn(b"", 0)
+            yield formats.refusal("compressed twice: unpack it once").torn(formats.drain(source), 0)
             return
     if _is_evtx(head):
         yield from evtx.records(source, name)
         return
     if what := formats.unsupported(head):
-        yield formats.refusal(what).torn(head, 0)
+        yield formats.refusal(what).torn(formats.drain(source), 0)
         return
     wide = formats.wide_codec(head)
     offset = 2 if wide else len(head) - len(_without_bom(head))
-    source.readinto(memoryview(bytearray(offset))) if offset else 0
+    formats.fill(source, memoryview(bytearray(offset)))  # the mark is no text
     if wide:
         source = _Utf16(source, wide)
     source, head = _peek(source)
@@ -233,7 +236,7 @@ def _open(path: str) -> Any:
         return systems.open(path, compression_type=as_is)
     except OSError:
         raise
-    except Exception as error:  # each storage library has errors of its own)
+    except Exception as error:  # each storage library has errors of its own
         raise OSError(0, type(error).__name__) from error
 
 
@@ -249,20 +252,23 @@ class _Raw:
         self.fault: Fault | None = None
         self._file = file
         self._into = getattr(file, "readinto", None)
+        self._ended = False  # a terminal or a growing file might give more after its end
 
     def readinto(self, view: memoryview) -> int:
-        if self.fault is not None:
+        if self._ended:
             return 0
         try:
+            got: int
             if self._into is not None:
-                got: int = self._into(view) or 0
+                got = self._into(view) or 0
             else:
                 data = self._file.read(len(view))
                 got = len(data)
                 view[:got] = data
         except Exception as error:  # a storage library has errors of its own
             self.fault = _unreadable(error)
-            return 0
+            got = 0
+        self._ended = got == 0
         self.taken += got
         return got
 
@@ -348,13 +354,8 @@ class _Gunzip:
         return True
 
     def _garbage(self) -> Fault:
-        digest = Digest()
-        digest.update(self._input)
-        self._input = b""
-        while self._more():
-            digest.update(self._input)
-            self._input = b""
-        return Fault("TrailingGarbage", "bytes follow the end of the compressed data", garbage=digest.original())
+        garbage = formats.drain(self._source, self._input)
+        return Fault("TrailingGarbage", "bytes follow the end of the compressed data", garbage=garbage)
 
     def _inflate(self, limit: int) -> bytes:
         """Up to `limit` bytes of the member; sets the fault when there will be no more."""

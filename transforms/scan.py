@@ -6,6 +6,8 @@ its standard output. It starts in a tenth of a second, since it loads no Beam, a
 
 from __future__ import annotations
 
+import gc
+import logging
 import os
 import struct
 import subprocess
@@ -182,6 +184,7 @@ def _receive(pipe: IO[bytes]) -> bytes | None:
 
 def work(requests: IO[bytes], answers: IO[bytes]) -> None:
     """A worker's life: a task in, its frames and an empty one out."""
+    gc.disable()  # rows refer to nothing that refers back
     decode = msgspec.msgpack.Decoder(Task).decode
     while request := _receive(requests):
         task = decode(request)
@@ -191,6 +194,7 @@ def work(requests: IO[bytes], answers: IO[bytes]) -> None:
 
 
 if __name__ == "__main__":
+    logging.disable()  # what goes wrong is said by the process that asked
     try:
         work(sys.stdin.buffer, sys.stdout.buffer)
     except (BrokenPipeError, KeyboardInterrupt):

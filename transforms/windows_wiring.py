@@ -12,6 +12,7 @@ from apache_beam.utils.timestamp import MIN_TIMESTAMP
 from apache_beam.utils.windowed_value import WindowedValue
 
 from huntbeam.schemas.window import Counter, WindowCount
+from huntbeam.transforms.batches import Batch
 from huntbeam.transforms.shards import SHARDS, InShards, unpack
 from huntbeam.transforms.windows import Accumulator, Counting, Finisher, merge_all
 
@@ -31,10 +32,10 @@ class CountBounded(beam.PTransform):
         """PCollection[list[ProcessCreate | NetworkConnect | SysmonEvent]] -> PCollection[list[WindowCount]]."""
         return (
             batches
-            | "Count" >> beam.ParDo(_Count(self.counters, self.size_ms))
+            | "Count" >> beam.ParDo(_Count(self.counters, self.size_ms)).with_output_types(Batch)
             | "Place" >> InShards(_place, self.shards)
             | "Group" >> beam.GroupByKey()
-            | "Merge" >> beam.ParDo(_Merge(self.counters, self.size_ms))
+            | "Merge" >> beam.ParDo(_Merge(self.counters, self.size_ms)).with_output_types(Batch)
         )
 
 

@@ -237,7 +237,7 @@ def read_manifest(path: str) -> ReportPart:
 
 @dataclass
 class WriteManifest(beam.PTransform):
-    """Parts of the report (ReportPart; there may be none) -> one JSON file at `path`."""
+    """Parts of the report (ReportPart; at least one) -> one JSON file at `path`."""
 
     path: str
 
@@ -245,6 +245,6 @@ class WriteManifest(beam.PTransform):
         """Wires."""
         return (
             parts
-            | "MergeReports" >> beam.CombineGlobally(MergeReportsFn())
+            | "MergeReports" >> beam.CombineGlobally(MergeReportsFn()).without_defaults()
             | "WriteManifest" >> beam.Map(write_manifest, self.path)
         )

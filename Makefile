@@ -1,0 +1,50 @@
+.DEFAULT_GOAL := help
+SHELL := /bin/bash
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+
+.PHONY: help setup lint format types test e2e bench bench-memory demo clean
+
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z0-9_-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+setup: $(READY) ## make .venv with HuntBeam and everything to develop it
+
+$(READY): setup.py pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "HuntBeam needs Python 3.11 or newer; $$($(PYTHON) --version 2>&1) is $(PYTHON). Try: make PYTHON=python3.11 $(MAKECMDGOALS)" >&2; exit 1; }
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { echo "Python's venv is missing. On Debian: apt-get install python3-venv" >&2; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
+	@touch $@
+
+lint: setup ## ruff: style, imports, security
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+format: setup ## let ruff format the code
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+types: setup ## mypy, strict
+	$(BIN)/mypy -p huntbeam
+	MYPYPATH=.types:benchmarks $(BIN)/mypy benchmarks/*.py
+
+test: setup ## all tests that need no server
+	$(BIN)/python -m pytest
+
+e2e: setup ## tests against real servers, which they start themselves
+	$(BIN)/python -m pytest -m e2e
+
+bench: setup ## replay against DuckDB on one archive: ratios of wall time, CPU and memory
+	$(BIN)/python benchmarks/replay.py $(BENCH)
+
+bench-memory: setup ## peak memory of replay from 100 MB to 2 GB of input
+	$(BIN)/python benchmarks/replay.py --memory $(BENCH)
+
+demo: setup ## replay the sample and print the join
+	@$(BIN)/python benchmarks/demo.py
+
+clean: ## remove everything that make made
+	rm -rf $(VENV) .bench .build build out .pytest_cache .mypy_cache .ruff_cache .hypothesis *.egg-info
