@@ -65,28 +65,33 @@ Source = Annotated[str, column(T, "computed", "File path, gs:// address or kafka
 Position = Annotated[int | None, column(N, "computed", "Byte offset in the decompressed file, or element number")]
 
 
-class SysmonEvent(msgspec.Struct, frozen=True, gc=False):
+class _OfProcess(msgspec.Struct, frozen=True, gc=False):
+    """The 19 columns that any rekeyed event and a process create begin with."""
+
+    event_date_creation: EventDateCreation
+    process_guid: ProcessGuid
+    process_id: ProcessId
+    process_path: ProcessPath
+    file_version: FileVersion
+    file_description: FileDescription
+    file_company: FileCompany
+    process_command_line: ProcessCommandLine
+    process_current_directory: ProcessCurrentDirectory
+    user_account: UserAccount
+    user_logon_guid: UserLogonGuid
+    user_logon_id: UserLogonId
+    user_session_id: UserSessionId
+    process_integrity_level: ProcessIntegrityLevel
+    hashes: Hashes
+    parent_process_guid: ParentProcessGuid
+    parent_process_id: ParentProcessId
+    parent_process_path: ParentProcessPath
+    parent_process_command_line: ParentProcessCommandLine
+
+
+class SysmonEvent(_OfProcess, frozen=True, gc=False):
     """WINLOGBEAT_STREAM_REKEY: any Sysmon event, flattened (34 columns)."""
 
-    event_date_creation: EventDateCreation
-    process_guid: ProcessGuid
-    process_id: ProcessId
-    process_path: ProcessPath
-    file_version: FileVersion
-    file_description: FileDescription
-    file_company: FileCompany
-    process_command_line: ProcessCommandLine
-    process_current_directory: ProcessCurrentDirectory
-    user_account: UserAccount
-    user_logon_guid: UserLogonGuid
-    user_logon_id: UserLogonId
-    user_session_id: UserSessionId
-    process_integrity_level: ProcessIntegrityLevel
-    hashes: Hashes
-    parent_process_guid: ParentProcessGuid
-    parent_process_id: ParentProcessId
-    parent_process_path: ParentProcessPath
-    parent_process_command_line: ParentProcessCommandLine
     network_protocol: NetworkProtocol
     network_connection_initiated: NetworkConnectionInitiated
     src_is_ipv6: SrcIsIpv6
@@ -108,28 +113,9 @@ class SysmonEvent(msgspec.Struct, frozen=True, gc=False):
     event_time_source: EventTimeSource
 
 
-class ProcessCreate(msgspec.Struct, frozen=True, gc=False):
+class ProcessCreate(_OfProcess, frozen=True, gc=False):
     """SYSMON_PROCESS_CREATE: Sysmon event 1 (22 columns)."""
 
-    event_date_creation: EventDateCreation
-    process_guid: ProcessGuid
-    process_id: ProcessId
-    process_path: ProcessPath
-    file_version: FileVersion
-    file_description: FileDescription
-    file_company: FileCompany
-    process_command_line: ProcessCommandLine
-    process_current_directory: ProcessCurrentDirectory
-    user_account: UserAccount
-    user_logon_guid: UserLogonGuid
-    user_logon_id: UserLogonId
-    user_session_id: UserSessionId
-    process_integrity_level: ProcessIntegrityLevel
-    hashes: Hashes
-    parent_process_guid: ParentProcessGuid
-    parent_process_id: ParentProcessId
-    parent_process_path: ParentProcessPath
-    parent_process_command_line: ParentProcessCommandLine
     event_id: EventId
     source_name: SourceName
     log_name: LogName
@@ -139,26 +125,31 @@ class ProcessCreate(msgspec.Struct, frozen=True, gc=False):
     event_time_source: EventTimeSource
 
 
-class NetworkConnect(msgspec.Struct, frozen=True, gc=False):
+class _OfConnect(msgspec.Struct, frozen=True, gc=False):
+    """The 17 columns that a network connect and its join begin with."""
+
+    event_date_creation: EventDateCreation
+    process_guid: ProcessGuid
+    process_id: ProcessId
+    process_path: ProcessPath
+    user_account: UserAccount
+    network_protocol: NetworkProtocol
+    network_connection_initiated: NetworkConnectionInitiated
+    src_is_ipv6: SrcIsIpv6
+    src_ip_addr: SrcIpAddr
+    src_host_name: SrcHostName
+    src_port: SrcPort
+    src_port_name: SrcPortName
+    dst_is_ipv6: DstIsIpv6
+    dst_ip_addr: DstIpAddr
+    dst_host_name: DstHostName
+    dst_port: DstPort
+    dst_port_name: DstPortName
+
+
+class NetworkConnect(_OfConnect, frozen=True, gc=False):
     """SYSMON_NETWORK_CONNECT: Sysmon event 3 (20 columns)."""
 
-    event_date_creation: EventDateCreation
-    process_guid: ProcessGuid
-    process_id: ProcessId
-    process_path: ProcessPath
-    user_account: UserAccount
-    network_protocol: NetworkProtocol
-    network_connection_initiated: NetworkConnectionInitiated
-    src_is_ipv6: SrcIsIpv6
-    src_ip_addr: SrcIpAddr
-    src_host_name: SrcHostName
-    src_port: SrcPort
-    src_port_name: SrcPortName
-    dst_is_ipv6: DstIsIpv6
-    dst_ip_addr: DstIpAddr
-    dst_host_name: DstHostName
-    dst_port: DstPort
-    dst_port_name: DstPortName
     event_id: EventId
     source_name: SourceName
     log_name: LogName
@@ -168,26 +159,9 @@ class NetworkConnect(msgspec.Struct, frozen=True, gc=False):
     event_time_source: EventTimeSource
 
 
-class SysmonJoin(msgspec.Struct, frozen=True, gc=False):
+class SysmonJoin(_OfConnect, frozen=True, gc=False):
     """SYSMON_JOIN: a network connect with the create of its process (30 columns)."""
 
-    event_date_creation: EventDateCreation
-    process_guid: ProcessGuid
-    process_id: ProcessId
-    process_path: ProcessPath
-    user_account: UserAccount
-    network_protocol: NetworkProtocol
-    network_connection_initiated: NetworkConnectionInitiated
-    src_is_ipv6: SrcIsIpv6
-    src_ip_addr: SrcIpAddr
-    src_host_name: SrcHostName
-    src_port: SrcPort
-    src_port_name: SrcPortName
-    dst_is_ipv6: DstIsIpv6
-    dst_ip_addr: DstIpAddr
-    dst_host_name: DstHostName
-    dst_port: DstPort
-    dst_port_name: DstPortName
     source_name: SourceName
     log_name: LogName
     process_command_line: ProcessCommandLine

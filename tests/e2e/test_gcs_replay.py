@@ -3,43 +3,28 @@
 from __future__ import annotations
 
 import os
-import socket
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from apache_beam.internal.gcp import auth
 from apache_beam.io.filesystems import FileSystems
-from gcp_storage_emulator.server import create_server
 
 from huntbeam.runners.cli import main
 from tests.conftest import ROOT, read_rows, run_replay
 
 pytestmark = pytest.mark.e2e
 
-BUCKET = "huntbeam-replay"
 SAMPLE = ROOT / "samples" / "logs"
 
 
-@pytest.fixture
-def bucket(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
-    """A bucket that holds the sample, on an emulator in this process."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    monkeypatch.setenv("STORAGE_EMULATOR_HOST", f"http://127.0.0.1:{port}")
-    # without credentials Beam looks for a metadata server for 18 s, then goes on anonymously
-    monkeypatch.setattr(auth._Credentials, "_credentials_init", True)
-    monkeypatch.setattr(auth._Credentials, "_credentials", None)
-    server = create_server("127.0.0.1", port, in_memory=True, default_bucket=BUCKET)
-    server.start()
+@pytest.fixture(autouse=True)
+def logs(bucket: str) -> str:
+    """The sample, in the bucket."""
     for path in SAMPLE.iterdir():
-        with FileSystems.create(f"gs://{BUCKET}/logs/{path.name}", compression_type="uncompressed") as file:
+        with FileSystems.create(f"{bucket}/logs/{path.name}", compression_type="uncompressed") as file:
             file.write(path.read_bytes())
-    yield f"gs://{BUCKET}"
-    server.stop()
+    return f"{bucket}/logs"
 
 
 def download(folder: str, to: Path) -> Path:

@@ -1,15 +1,11 @@
 import json
-import socket
-from collections.abc import Iterator
 
 import apache_beam as beam
 import msgspec
 import pytest
-from apache_beam.internal.gcp import auth
 from apache_beam.io.filesystems import FileSystems
 from apache_beam.runners.portability.fn_api_runner import FnApiRunner
 from apache_beam.testing.test_pipeline import TestPipeline
-from gcp_storage_emulator.server import create_server
 
 from huntbeam.schemas.streams import STREAMS
 from huntbeam.schemas.window import WindowCount
@@ -18,26 +14,9 @@ from huntbeam.transforms.write import Format, ReportPart, WriteManifest, WriteRo
 
 pytestmark = pytest.mark.e2e
 
-BUCKET = "huntbeam-test"
 TWO = {name: STREAMS[name] for name in ("window_counts", "dead_letters")}
 TIME = "2019-05-18T20:36:50.123Z"
 ROW = WindowCount("process_image", TIME, TIME, {"host": "büro"}, 1, {}, False, TIME, TIME, None, 0, "0" * 32)
-
-
-@pytest.fixture(autouse=True)
-def bucket(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
-    """An empty bucket on an emulator in this process."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    monkeypatch.setenv("STORAGE_EMULATOR_HOST", f"http://127.0.0.1:{port}")
-    # without credentials Beam looks for a metadata server for 18 s, then goes on anonymously
-    monkeypatch.setattr(auth._Credentials, "_credentials_init", True)
-    monkeypatch.setattr(auth._Credentials, "_credentials", None)
-    server = create_server("127.0.0.1", port, in_memory=True, default_bucket=BUCKET)
-    server.start()
-    yield f"gs://{BUCKET}"
-    server.stop()
 
 
 def _run(aside: str, batches: list[list[WindowCount]], file_format: Format) -> ReportPart:

@@ -1,12 +1,10 @@
 """Replay of a small archive made by hand, against golden files of every stream, dead letters included.
 
 The archive (tests/golden/replay/input) has 29 lines and elements in eight shapes: creates and connects that join across
-drift and host case, a repeat, a zero GUID, a record without its time, and what cannot be used. Each line of the golden
-files was read and found right before it was kept. After a wanted change of results write them anew, from the checkout:
+drift and host case, a repeat, a zero GUID, a record without its time, and what cannot be used. After a wanted change of
+results write the golden files anew, from the checkout, and read the difference:
 
     python -m tests.pipelines.test_replay_golden
-
-and read the difference.
 """
 
 from __future__ import annotations

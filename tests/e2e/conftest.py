@@ -1,0 +1,28 @@
+"""Real servers on loopback, started for a test and stopped after it."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Iterator
+
+import pytest
+from apache_beam.internal.gcp import auth
+from gcp_storage_emulator.server import create_server
+
+BUCKET = "huntbeam-test"
+
+
+@pytest.fixture
+def bucket(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """The address of an empty bucket, on an emulator in this process."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    monkeypatch.setenv("STORAGE_EMULATOR_HOST", f"http://127.0.0.1:{port}")
+    # without credentials Beam looks for a metadata server for 18 s, then goes on anonymously
+    monkeypatch.setattr(auth._Credentials, "_credentials_init", True)
+    monkeypatch.setattr(auth._Credentials, "_credentials", None)
+    server = create_server("127.0.0.1", port, in_memory=True, default_bucket=BUCKET)
+    server.start()
+    yield f"gs://{BUCKET}"
+    server.stop()
