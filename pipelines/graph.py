@@ -21,7 +21,7 @@ from huntbeam.transforms.windows_wiring import CountBounded
 from huntbeam.transforms.write import ReportPart
 
 REPORT = "report"
-_JOIN_CREATES = "join_creates"
+_JOINABLE = "joinable"
 _COUNTABLE = "countable"
 
 
@@ -50,9 +50,9 @@ def build(digested: beam.PCollection, steps: Steps) -> dict[str, beam.PCollectio
         copies = digested | "Dedupe" >> DedupeBounded()
         rows, out[streams.DUPLICATES] = copies["main"], copies[streams.DUPLICATES]
     split = rows | "Split" >> tagged(
-        _split, streams.PROCESS_CREATE, streams.NETWORK_CONNECT, streams.EVENTS, _JOIN_CREATES, _COUNTABLE
+        _split, streams.PROCESS_CREATE, streams.NETWORK_CONNECT, streams.EVENTS, _JOINABLE, _COUNTABLE
     )
-    joined = (split[_JOIN_CREATES], split[streams.NETWORK_CONNECT]) | "Join" >> JoinBounded(steps.join)
+    joined = split[_JOINABLE] | "Join" >> JoinBounded(steps.join)
     windows = split[_COUNTABLE] | "Windows" >> CountBounded(steps.counters, steps.window_ms)
     out |= {name: split[name] for name in (streams.PROCESS_CREATE, streams.NETWORK_CONNECT)}
     out |= {name: joined[name] for name in (streams.JOIN, streams.UNMATCHED)}
@@ -71,7 +71,7 @@ def _split(digested: Digested) -> Iterator[TaggedOutput]:
         streams.PROCESS_CREATE: digested.creates,
         streams.NETWORK_CONNECT: digested.connects,
         streams.EVENTS: digested.events,
-        _JOIN_CREATES: [*digested.creates, *digested.context],
+        _JOINABLE: [*digested.creates, *digested.context, *digested.connects],
         _COUNTABLE: [*digested.creates, *digested.connects, *others],
     }
     yield from (TaggedOutput(name, batch) for name, batch in batches.items() if batch)

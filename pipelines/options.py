@@ -11,6 +11,7 @@ import msgspec
 
 from huntbeam.schemas import streams
 from huntbeam.schemas.clock import EventTime, instant, parse_duration, parse_time
+from huntbeam.schemas.errors import UnusableError
 from huntbeam.schemas.window import BUILT_IN, Counter
 from huntbeam.transforms.join import JoinKind
 from huntbeam.transforms.windows import countable
@@ -19,8 +20,8 @@ OPTIONAL_STREAMS = (streams.EVENTS,)
 FORMATS = ("jsonl", "parquet", "avro")
 
 
-class OptionError(Exception):
-    """An option cannot be used; the message is one sentence that names the remedy."""
+class OptionError(UnusableError):
+    """An option cannot be used."""
 
 
 @dataclass(frozen=True)

@@ -6,11 +6,13 @@ import argparse
 import logging
 import signal
 import sys
+import threading
 from collections.abc import Sequence
 from importlib.metadata import version
+from typing import Any, Self
 
-from huntbeam.pipelines.options import REPLAY_EPILOG, OptionError, add_replay_arguments, replay_options
-from huntbeam.transforms.read import InputError
+from huntbeam.pipelines.options import REPLAY_EPILOG, add_replay_arguments, replay_options
+from huntbeam.schemas.errors import UnusableError
 
 DONE, FAILED, UNUSABLE, INTERRUPTED = 0, 1, 2, 130
 
@@ -19,17 +21,48 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Runs a command and returns the exit code. Never shows a stack trace without --verbose."""
     args = _parser().parse_args(argv)
     logging.basicConfig(level=logging.INFO if args.verbose else logging.CRITICAL, format="%(levelname)s %(message)s")
+    with _Stopped() as stopped:
+        return _attempt(args, stopped)
+
+
+def _attempt(args: argparse.Namespace, stopped: _Stopped) -> int:
     try:
         args.run(args)
-    except (OptionError, InputError) as error:
+    except UnusableError as error:
         return _say(error, UNUSABLE)
     except KeyboardInterrupt:
-        return _say("interrupted; nothing was written", INTERRUPTED)
+        return _say(stopped, INTERRUPTED)
     except Exception as error:
+        if stopped.asked:  # Beam makes a failed step of it
+            return _say(stopped, INTERRUPTED)
         if args.verbose:
             logging.exception("the run failed")
-        return _say(_sentence(error), UNUSABLE if type(error).__name__ == "OutputError" else FAILED)
+        return _say(_sentence(error), FAILED)
     return DONE
+
+
+class _Stopped:
+    """Knows whether someone asked this process to stop (SIGINT, SIGTERM)."""
+
+    def __init__(self) -> None:
+        self.asked = False
+        self._before: dict[signal.Signals, Any] = {}
+
+    def __enter__(self) -> Self:
+        if threading.current_thread() is threading.main_thread():  # else signals are another program's business
+            self._before = {number: signal.signal(number, self._ask) for number in (signal.SIGINT, signal.SIGTERM)}
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+
+    def __str__(self) -> str:
+        return "interrupted; the output folder is as it was"
+
+    def _ask(self, _signal: int, _frame: object) -> None:
+        self.asked = True
+        raise KeyboardInterrupt
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -55,12 +88,7 @@ def _parser() -> argparse.ArgumentParser:
 def _replay(args: argparse.Namespace) -> None:
     from huntbeam.runners.direct import run_replay
 
-    signal.signal(signal.SIGTERM, _terminate)
     run_replay(replay_options(args))
-
-
-def _terminate(_signal: int, _frame: object) -> None:
-    raise KeyboardInterrupt
 
 
 def _sentence(error: BaseException) -> str:

@@ -17,11 +17,11 @@ from huntbeam.transforms.scan import Scanner, prepare, workers_for
 def run_replay(options: ReplayOptions) -> None:
     """Runs a replay to its end. Reading begins before Beam is loaded: each takes a core of its own."""
     started = time.monotonic()
-    gc.disable()  # a fifth of Beam's loading is the collector looking at what stays for good
     work = spans(expand(options.input))
     plan = _plan(options)
     progress = Progress(sum(span.size for span in work), options.quiet)
     scanner = Scanner(work, plan, workers_for(work, options.workers), progress.update)
+    gc.disable()  # a tenth of Beam's loading is the collector looking at what stays for good
     try:
         from huntbeam.runners.local_replay import execute
 
@@ -31,6 +31,7 @@ def run_replay(options: ReplayOptions) -> None:
         prepare(ticket, scanner)
         rows, report = execute(options, work, plan, ticket, lambda: time.monotonic() - started)
     finally:
+        gc.enable()
         progress.close()
         scanner.stop()
     if not options.quiet:

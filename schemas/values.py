@@ -10,6 +10,7 @@ import msgspec
 Json = Any  # what a JSON decoder gives: text, number, boolean, null, list or dict
 
 _GUID = re.compile(r"\{?([0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12})\}?", re.ASCII | re.IGNORECASE)
+_GUID_LENGTHS = (36, 38)  # without and with braces
 _INTEGER = re.compile(r"[+-]?\d{1,19}", re.ASCII)
 _HEXADECIMAL = re.compile(r"0[xX][0-9a-fA-F]{1,16}", re.ASCII)
 _INT64 = range(-(2**63), 2**63)
@@ -60,6 +61,6 @@ def guid(value: Json) -> str | None:
 
 def canonical(value: Json) -> str | None:
     """The text by which an event is identified: GUIDs in their one spelling, the rest as text()."""
-    if isinstance(value, str) and 36 <= len(value) <= 38 and "-" in value:
-        return guid(value) or value
+    if isinstance(value, str):
+        return (guid(value) or value) if len(value) in _GUID_LENGTHS else value or None
     return text(value)

@@ -61,7 +61,7 @@ class WinlogEvent(msgspec.Struct, frozen=True):
 
 def identifying(data: dict[str, Json]) -> dict[str, str]:
     """Event data as event_uid sees it: text, without null and empty values, GUIDs canonical."""
-    return {name: value for name, raw in data.items() if (value := canonical(raw)) is not None and value}
+    return {name: value for name, raw in data.items() if (value := canonical(raw))}
 
 
 class _Message(msgspec.Struct):
@@ -322,6 +322,6 @@ def mend(record: bytes) -> bytes:
             record.decode("utf-8")
         except UnicodeDecodeError:
             record = record.decode("utf-8", "replace").encode("utf-8")
-    if b"\\ud" in record or b"\\uD" in record:
+    if b"\\u" in record and (b"\\ud" in record or b"\\uD" in record):
         return _ESCAPE.sub(lambda escape: b"\\ufffd" if escape[1] else escape[0], record)
     return record

@@ -8,6 +8,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import settings
+
+settings.register_profile("huntbeam", deadline=None)  # a busy machine is no bug
+settings.load_profile("huntbeam")
 
 ROOT = Path(__file__).parent.parent
 SHARED = ROOT.parent / "shared"

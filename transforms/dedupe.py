@@ -11,7 +11,7 @@ import apache_beam as beam
 from huntbeam.schemas import streams
 from huntbeam.schemas.sysmon import Duplicate
 from huntbeam.transforms.digest import Arrival, Digested, spread
-from huntbeam.transforms.shards import SHARDS, InShards, unpack
+from huntbeam.transforms.shards import SHARDS, GroupInShards, Pack, unpack
 
 BATCH = 1_000
 
@@ -58,13 +58,12 @@ class DedupeBounded(beam.PTransform):
         return (
             digested
             | "Arrivals" >> beam.Map(attrgetter("arrivals"))
-            | "Place" >> InShards(attrgetter("event_uid"), self.shards)
-            | "Group" >> beam.GroupByKey()
+            | "ByEvent" >> GroupInShards(attrgetter("event_uid"), self.shards)
             | "FirstCopies" >> beam.FlatMap(_dedupe).with_outputs(streams.DUPLICATES, main="main")
         )
 
 
-def _dedupe(shard: tuple[int, Iterable[bytes]]) -> Iterator[Digested | beam.pvalue.TaggedOutput]:
+def _dedupe(shard: tuple[int, Iterable[Pack]]) -> Iterator[Digested | beam.pvalue.TaggedOutput]:
     firsts, duplicates = first_copies(unpack(shard[1], Arrival))
     for start in range(0, len(firsts), BATCH):
         digested = Digested()

@@ -6,7 +6,7 @@ Pure and Beam-free: replay runs it where files are read, the stream where record
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
 from fnmatch import translate
 
 import msgspec
@@ -102,8 +102,57 @@ class _Count:
         self.wanted = wanted
 
 
-_decode_head = msgspec.json.Decoder(_Head).decode
+_heads = msgspec.json.Decoder(_Head)
 _DECODE_ERRORS = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
+_OPEN, _CLOSE, _NEWLINE = b"{}\n"
+
+
+def _line_ends(block: Block) -> list[int]:
+    """Where each line of a block ends; the last may end with the block."""
+    find, stop = block.buffer.find, block.stop
+    ends = []
+    end = find(b"\n", block.start, stop)
+    while end >= 0:
+        ends.append(end)
+        end = find(b"\n", end + 1, stop)
+    if block.start < stop and block.buffer[stop - 1] != _NEWLINE:
+        ends.append(stop)
+    return ends
+
+
+def _decode_heads(block: Block, ends: list[int]) -> Sequence[_Head | None]:
+    """The head of each line, None for a line that is not one whole JSON object of a known form.
+
+    All lines at once where that gives the same: each begins with { and ends with }. An object cannot go on from one
+    such line to the next, since a comma would have to stand between, so as many objects as lines are one a line.
+    """
+    buffer, start = block.buffer, block.start
+    for end in ends:
+        if buffer[start] != _OPEN or buffer[end - 1] != _CLOSE:
+            break
+        start = end + 1
+    else:
+        try:
+            heads = _heads.decode_lines(block.data)
+        except _DECODE_ERRORS:
+            heads = []
+        if len(heads) == len(ends):
+            return heads
+    return [_decode_head(line) for line in _lines(block, ends)]
+
+
+def _lines(block: Block, ends: list[int]) -> Iterator[memoryview]:
+    view, start = memoryview(block.buffer), block.start
+    for end in ends:
+        yield view[start:end]
+        start = end + 1
+
+
+def _decode_head(line: memoryview) -> _Head | None:
+    try:
+        return _heads.decode(line)
+    except _DECODE_ERRORS:
+        return None
 
 
 class Digest:
@@ -146,37 +195,34 @@ class Digest:
         return out
 
     def _block(self, block: Block, source: str, index: int) -> None:
-        buffer, start, stop = block.buffer, block.start, block.stop
-        find, view, known = buffer.find, memoryview(buffer), self._known
-        while start < stop:
-            end = find(b"\n", start, stop)
-            if end < 0:
-                end = stop
-            try:
-                head = _decode_head(view[start:end])
-            except _DECODE_ERRORS:
-                self._line(block, start, end, source, index)
-                start = end + 1
-                continue
-            winlog = head.winlog
-            if winlog is not None:
-                pair = winlog.provider_name, winlog.event_id
-            elif head.event_id is not None:
-                pair = head.source_name, head.event_id
-            else:
-                pair = head.SourceName or head.Provider, head.EventID
-            count = known.get(pair) or self._meet(pair)
+        ends = _line_ends(block)
+        heads = _decode_heads(block, ends)
+        start = block.start
+        for head, end in zip(heads, ends, strict=True):
+            count = self._recognize(head) if head is not None else None
             if count is None or count.wanted:
                 self._line(block, start, end, source, index)
             else:
                 count.events += 1
             start = end + 1
 
+    def _recognize(self, head: _Head) -> _Count | None:
+        """The count of a record's kind; None when the head alone does not tell it."""
+        winlog = head.winlog
+        if winlog is not None:
+            pair = winlog.provider_name, winlog.event_id
+        elif head.event_id is not None:
+            pair = head.source_name, head.event_id
+        else:
+            pair = head.SourceName or head.Provider, head.EventID
+        return self._known.get(pair) or self._meet(pair)
+
     def _line(self, block: Block, start: int, end: int, source: str, index: int) -> None:
         """A line that is wanted, or that the fast path does not understand: blank, broken, or of a rarer shape."""
-        line = bytes(block.buffer[start:end])
-        if line.strip():
-            self._record(line, block.original(start, end), source, index, block.position(start))
+        line = bytes(block.data[start:end])
+        if line and not line.isspace():
+            original = line if block.wide is None else block.original(start, end)
+            self._record(line, original, source, index, block.position(start))
         else:
             self._tally("blank_lines")
 
@@ -217,21 +263,14 @@ class Digest:
         inside = self._inside(reading.time)
         if not inside:
             self._tally("outside_time")
-        row = Arrival(
-            event_uid=reading.event_uid,
-            index=index,
-            position=position,
-            source=source,
-            record_id=text(event.record_id),
-            create=create if inside else None,
-            context=None if inside else create,
-            connect=connect if inside else None,
-            event=whole if inside else None,
-        )
+        context = None if inside else create
+        if not inside:
+            create = connect = whole = None
         if not plan.dedupe:
-            spread((row,), self._out)
-        elif inside or create is not None:
-            self._out.arrivals.append(row)
+            _spread(self._out, create, context, connect, whole)
+        elif inside or context is not None:
+            place = reading.event_uid, index, position, source, text(event.record_id)
+            self._out.arrivals.append(Arrival(*place, create, context, connect, whole))
 
     def _inside(self, time: str | None) -> bool:
         since, until = self._plan.since, self._plan.until
@@ -271,14 +310,24 @@ class Digest:
 def spread(arrivals: Iterable[Arrival], out: Digested) -> None:
     """Puts the rows of arrivals into the lists they belong to."""
     for arrival in arrivals:
-        if arrival.create is not None:
-            out.creates.append(arrival.create)
-        if arrival.context is not None:
-            out.context.append(arrival.context)
-        if arrival.connect is not None:
-            out.connects.append(arrival.connect)
-        if arrival.event is not None:
-            out.events.append(arrival.event)
+        _spread(out, arrival.create, arrival.context, arrival.connect, arrival.event)
+
+
+def _spread(
+    out: Digested,
+    create: ProcessCreate | None,
+    context: ProcessCreate | None,
+    connect: NetworkConnect | None,
+    event: SysmonEvent | None,
+) -> None:
+    if create is not None:
+        out.creates.append(create)
+    if context is not None:
+        out.context.append(context)
+    if connect is not None:
+        out.connects.append(connect)
+    if event is not None:
+        out.events.append(event)
 
 
 def _empty() -> Digested:

@@ -12,7 +12,8 @@ from io import BytesIO
 from typing import Any, NamedTuple
 from zlib import crc32
 
-from huntbeam.transforms.formats import EVTX, Fault, Records, Source, Torn, fill
+from huntbeam.transforms.formats import EVTX, Fault, InputError, Records, Torn
+from huntbeam.transforms.sources import Source, fill
 
 HEADER = 4096  # bytes before the first chunk
 CHUNK = 1 << 16
@@ -33,10 +34,6 @@ def _one_chunk_header() -> bytes:
 
 
 _HEADER = _one_chunk_header()
-
-
-class InputError(Exception):
-    """The input cannot be used at all; the message is one sentence with the remedy."""
 
 
 class _Piece(NamedTuple):

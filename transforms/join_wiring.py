@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from functools import partial
 from typing import Any
 
 import apache_beam as beam
@@ -32,14 +31,14 @@ from huntbeam.schemas.sysmon import (
 from huntbeam.transforms.batches import tagged
 from huntbeam.transforms.join import JoinKind, KeyedJoin, Output, Stamped, Waits, join_all
 from huntbeam.transforms.rekey import key
-from huntbeam.transforms.shards import SHARDS, InShards, unpack
+from huntbeam.transforms.shards import SHARDS, GroupInShards, Pack, unpack
 
 BATCH = 1_000  # rows a batch that leaves a join
 
 
 @dataclass
 class JoinBounded(beam.PTransform):
-    """(batches of creates, batches of connects) -> tagged batches: sysmon_join, sysmon_unmatched.
+    """Batches of creates and connects -> tagged batches: sysmon_join, sysmon_unmatched.
 
     Complete whatever the order: all of a key is there before anything is put out.
     """
@@ -47,13 +46,11 @@ class JoinBounded(beam.PTransform):
     kind: JoinKind = JoinKind.INNER
     shards: int = SHARDS
 
-    def expand(self, rows: tuple[beam.PCollection, beam.PCollection]) -> beam.pvalue.DoOutputsTuple:
-        """PCollections of list[ProcessCreate] and list[NetworkConnect] -> PCollections of list[SysmonJoin] ..."""
-        creates, connects = rows
-        by_process = partial(InShards, _place, self.shards)
+    def expand(self, rows: beam.PCollection) -> beam.pvalue.DoOutputsTuple:
+        """PCollection[list[ProcessCreate | NetworkConnect]] -> PCollections of list[SysmonJoin], list[...]."""
         return (
-            {"creates": creates | "Creates" >> by_process(), "connects": connects | "Connects" >> by_process()}
-            | "CoGroup" >> beam.CoGroupByKey()
+            rows
+            | "ByProcess" >> GroupInShards(_place, self.shards)
             | "Join" >> tagged(_JoinShard(self.kind), streams.JOIN, streams.UNMATCHED)
         )
 
@@ -67,9 +64,9 @@ class _JoinShard(beam.DoFn):
         self._kind = kind
         self._metrics = _JoinMetrics(self.__class__)
 
-    def process(self, shard: tuple[int, dict[str, Iterable[bytes]]]) -> Iterator[beam.pvalue.TaggedOutput]:
-        packs = shard[1]
-        creates, connects = unpack(packs["creates"], ProcessCreate), unpack(packs["connects"], NetworkConnect)
+    def process(self, shard: tuple[int, Iterable[Pack]]) -> Iterator[beam.pvalue.TaggedOutput]:
+        _, packs = shard
+        creates, connects = unpack(packs, ProcessCreate), unpack(packs, NetworkConnect)
         yield from self._metrics.batches(join_all(creates, connects, self._kind))
 
 

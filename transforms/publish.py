@@ -20,6 +20,7 @@ from uuid import uuid4
 import msgspec
 from apache_beam.io.filesystems import FileSystems
 
+from huntbeam.schemas.errors import UnusableError
 from huntbeam.schemas.streams import STREAMS
 from huntbeam.transforms.row_writers import Format, row_writer
 from huntbeam.transforms.write import ReportPart, WrittenFile, create
@@ -27,13 +28,14 @@ from huntbeam.transforms.write import ReportPart, WrittenFile, create
 SUCCESS = "_SUCCESS"
 _ASIDE = re.compile(r"\.huntbeam-[0-9a-f]{12}")
 _STARTED = "started"
+_MADE = b"the output folder was made with this one"
 _PART = re.compile(r"part-\d{5}-of-\d{5}\.(jsonl|parquet|avro)")
 
 _log = logging.getLogger(__name__)
 
 
-class OutputError(Exception):
-    """The output folder cannot be used; the message is one sentence that names the remedy."""
+class OutputError(UnusableError):
+    """The output folder cannot be used."""
 
 
 def prepare(output: str, overwrite: bool) -> str:
@@ -43,11 +45,12 @@ def prepare(output: str, overwrite: bool) -> str:
     case always), or when it cannot be written.
     """
     output = _folder(output)
+    made = _is_local(output) and not Path(output).exists()
     try:
         _make_room(output, overwrite)
         aside: str = FileSystems.join(output, f".huntbeam-{uuid4().hex[:12]}")
-        with create(FileSystems.join(aside, _STARTED)) as file:  # better to fail now than after an hour
-            file.write(b"")
+        with create(FileSystems.join(aside, _STARTED)) as file:  # better now than after an hour
+            file.write(_MADE if made else b"")
     except OutputError:
         raise
     except Exception as error:  # each file system fails in its own way
@@ -86,9 +89,16 @@ def publish(
 
 
 def discard(aside: str) -> None:
-    """Removes the folder aside of a failed run. Only logs when it cannot: the failure itself is what matters."""
+    """Removes the folder aside of a failed run, and the output folder where prepare() made it.
+
+    Only logs when it cannot: the failure itself is what matters.
+    """
     try:
+        started = Path(aside, _STARTED)
+        made = _is_local(aside) and started.exists() and started.read_bytes() == _MADE
         _remove_folder(aside)
+        if made:
+            Path(aside).parent.rmdir()
     except Exception:
         _log.warning("%s could not be removed; the next run into its folder does it", aside, exc_info=True)
 

@@ -61,7 +61,7 @@ def flatten(reading: Reading, record: type[R]) -> R:
     event = reading.event
     return positional(record)(
         reading.time,
-        *[convert(get(name)) for name, convert in _data_columns(record)],
+        *[None if (value := get(name)) is None else convert(value) for name, convert in _data_columns(record)],
         event.event_id,
         event.provider,
         event.channel,

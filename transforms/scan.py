@@ -20,7 +20,7 @@ from typing import IO
 import msgspec
 
 from huntbeam.transforms.digest import Digest, Digested, Plan
-from huntbeam.transforms.read import STDIN, Span, read, read_stream
+from huntbeam.transforms.read import STDIN, Span, read
 
 ROWS = 2_000  # rows a frame at the most, so that neither side holds much
 BYTES = 64 << 20  # bytes read a frame at the most, so that progress is seen
@@ -46,9 +46,8 @@ class WorkerError(RuntimeError):
 def digest_span(span: Span, plan: Plan) -> Iterator[Digested]:
     """One span, digested piece by piece."""
     digest = Digest(plan)
-    items = read_stream(sys.stdin.buffer, STDIN) if span.path == STDIN else read(span)
     taken = 0
-    for item in items:
+    for item in read(span):
         digest.feed(item, span.path, span.index)
         taken += item.consumed
         if digest.size() >= ROWS or taken >= BYTES:

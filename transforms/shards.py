@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 from zlib import crc32
 
 import apache_beam as beam
@@ -20,17 +20,24 @@ from apache_beam.utils.windowed_value import WindowedValue
 SHARDS = 16
 PACK = 4_000  # rows packed together
 
+Row = TypeVar("Row")
+Pack = tuple[str, bytes]  # name of the record type, rows of it
+
 
 @dataclass
-class InShards(beam.PTransform):
-    """Batches of rows -> packs by shard: all rows for which `key` gives the same text are in one shard."""
+class GroupInShards(beam.PTransform):
+    """Batches of rows, of one record type or several -> packs by shard.
+
+    All rows for which `key` gives the same text are in one shard.
+    """
 
     key: Callable[[Any], str]
     shards: int = SHARDS
 
     def expand(self, batches: beam.PCollection) -> beam.PCollection:
-        """PCollection[list[Row]] -> PCollection[tuple[int, bytes]]."""
-        return batches | "Pack" >> beam.ParDo(_Pack(self.key, self.shards)).with_output_types(tuple[int, bytes])
+        """PCollection[list[Row]] -> PCollection[tuple[int, Iterable[Pack]]]."""
+        packs = batches | "Pack" >> beam.ParDo(_Pack(self.key, self.shards)).with_output_types(tuple[int, Pack])
+        return packs | "Group" >> beam.GroupByKey()
 
 
 class _Pack(beam.DoFn):
@@ -39,27 +46,33 @@ class _Pack(beam.DoFn):
         self._shards = shards
 
     def start_bundle(self) -> None:
-        self._rows: list[list[Any]] = [[] for _ in range(self._shards)]
+        self._rows: dict[tuple[int, type], list[Any]] = {}
 
-    def process(self, batch: list[Any]) -> Iterator[tuple[int, bytes]]:
+    def process(self, batch: list[Any]) -> Iterator[tuple[int, Pack]]:
         for row in batch:
-            self._rows[crc32(self._key(row).encode()) % self._shards].append(row)
-        for shard, rows in enumerate(self._rows):
+            place = crc32(self._key(row).encode()) % self._shards, type(row)
+            rows = self._rows.setdefault(place, [])
+            rows.append(row)
             if len(rows) >= PACK:
-                yield shard, pack(rows)
-                self._rows[shard] = []
+                yield _pack(place, rows)
+                rows.clear()
 
     def finish_bundle(self) -> Iterator[WindowedValue]:
-        for shard, rows in enumerate(self._rows):
+        for place, rows in self._rows.items():
             if rows:
-                yield WindowedValue((shard, pack(rows)), MIN_TIMESTAMP, [GlobalWindow()])
+                yield WindowedValue(_pack(place, rows), MIN_TIMESTAMP, [GlobalWindow()])
 
 
-pack = msgspec.msgpack.Encoder().encode
+_encode = msgspec.msgpack.Encoder().encode
 
 
-def unpack(packs: Iterable[bytes], record: type[Any]) -> Iterator[Any]:
-    """The rows of packs, one pack decoded at a time."""
+def _pack(place: tuple[int, type], rows: list[Any]) -> tuple[int, Pack]:
+    return place[0], (place[1].__name__, _encode(rows))
+
+
+def unpack(packs: Iterable[Pack], record: type[Row]) -> Iterator[Row]:
+    """The rows of one record type, one pack decoded at a time."""
     decode = msgspec.msgpack.Decoder(list[record]).decode  # type: ignore[valid-type]
-    for packed in packs:
-        yield from decode(packed)
+    for name, packed in packs:
+        if name == record.__name__:
+            yield from decode(packed)

@@ -13,7 +13,7 @@ from apache_beam.utils.windowed_value import WindowedValue
 
 from huntbeam.schemas.window import Counter, WindowCount
 from huntbeam.transforms.batches import Batch
-from huntbeam.transforms.shards import SHARDS, InShards, unpack
+from huntbeam.transforms.shards import SHARDS, GroupInShards, Pack, unpack
 from huntbeam.transforms.windows import Accumulator, Counting, Finisher, merge_all
 
 GROUPS = 50_000  # groups a bundle counts before it passes them on: what bounds its memory
@@ -33,8 +33,7 @@ class CountBounded(beam.PTransform):
         return (
             batches
             | "Count" >> beam.ParDo(_Count(self.counters, self.size_ms)).with_output_types(Batch)
-            | "Place" >> InShards(_place, self.shards)
-            | "Group" >> beam.GroupByKey()
+            | "ByGroup" >> GroupInShards(_place, self.shards)
             | "Merge" >> beam.ParDo(_Merge(self.counters, self.size_ms)).with_output_types(Batch)
         )
 
@@ -64,7 +63,7 @@ class _Merge(beam.DoFn):
     def __init__(self, counters: tuple[Counter, ...], size_ms: int) -> None:
         self._finisher = Finisher(counters, size_ms)
 
-    def process(self, shard: tuple[int, Iterable[bytes]]) -> Iterator[list[WindowCount]]:
+    def process(self, shard: tuple[int, Iterable[Pack]]) -> Iterator[list[WindowCount]]:
         rows: list[WindowCount] = []
         for accumulator in merge_all(unpack(shard[1], Accumulator)):
             rows.append(self._finisher.row(accumulator))

@@ -40,10 +40,9 @@ def all_batches(tagged: beam.pvalue.DoOutputsTuple) -> beam.PCollection:
 @settings(max_examples=6, deadline=None, phases=[Phase.generate], suppress_health_check=list(HealthCheck))
 @given(arrivals(spread=WAITS.join), st.sampled_from(JoinKind))
 def test_bounded_wiring(found: list[Arrival], kind: JoinKind) -> None:
-    creates = [[f.row] for f in found if isinstance(f.row, ProcessCreate)]
-    connects = [[f.row] for f in found if isinstance(f.row, NetworkConnect)]
+    batches = [[f.row] for f in found if f.row is not None]
     with BeamPipeline(runner=FnApiRunner()) as p:
-        rows = (p | "C" >> beam.Create(creates), p | "N" >> beam.Create(connects)) | JoinBounded(kind)
+        rows = p | beam.Create(batches) | JoinBounded(kind)
         assert_that(all_batches(rows), equal_to(bounded(found, kind)))
 
 

@@ -79,7 +79,6 @@ def test_rolls_to_a_new_file_after_max_file_bytes(tmp_path: Path, file_format: F
     assert [file.rows for file in report.files] == [1, 1, 1]
 
 
-
 def test_counts_rows_as_a_metric(tmp_path: Path) -> None:
     pipeline = TestPipeline(runner=FnApiRunner())
     _ = pipeline | beam.Create([[_row(1), _row(2)], [_row(3)]]) | WriteRows(STREAM, str(tmp_path), Format.JSONL)
