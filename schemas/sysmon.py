@@ -125,6 +125,10 @@ class ProcessCreate(_OfProcess, frozen=True, gc=False):
     event_time_source: EventTimeSource
 
 
+class ContextCreate(ProcessCreate, frozen=True, gc=False):
+    """A process create outside the span that was asked for: connects join it, but it is no output itself."""
+
+
 class _OfConnect(msgspec.Struct, frozen=True, gc=False):
     """The 17 columns that a network connect and its join begin with."""
 

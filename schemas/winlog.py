@@ -114,7 +114,8 @@ _FLAT_ENVELOPE = """
     ERROR_EVT_UNRESOLVED EventCategory EventData EventID EventReceivedTime EventRecordID EventSourceName EventTime
     ExecutionProcessID Hostname Keywords Level Message Opcode OpcodeValue Provider ProviderGuid
     RecordNumber RelatedActivityID Severity SeverityValue SourceModuleName SourceModuleType SourceName Task
-    ThreadID TimeCreated TimeGenerated UserID Version agent beat ecs event host message path port tags type
+    ThreadID TimeCreated TimeGenerated UserID Version agent beat ecs event fields file host input kafka log message
+    offset path port tags topic type
 """
 FLAT_ENVELOPE = frozenset(_FLAT_ENVELOPE.split())
 # NXLog's own type and service pid, under names that registry events and Security 5156 have elsewhere.
@@ -238,6 +239,7 @@ class _Event(msgspec.Struct):
 
 
 _decode_event = msgspec.json.Decoder(_Event | None).decode
+_decode_elements = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 
 
 def evtx(envelope: Envelope, _record: bytes, raw: bytes) -> WinlogEvent | None:
@@ -257,9 +259,23 @@ def evtx(envelope: Envelope, _record: bytes, raw: bytes) -> WinlogEvent | None:
         event_id=_event_id(event_id),
         record_id=_record_id(system.EventRecordID),
         time=_own_time(system.TimeCreated.attributes.system_time),
-        event_data=event.EventData,
+        event_data=_named(event.EventData),
         flat=False,
         raw=raw,
+    )
+
+
+def _named(event_data: msgspec.Raw) -> msgspec.Raw:
+    """The fields of EventData. What has no name is none: its attributes, its own text, the values of a bare `Data`."""
+    raw = bytes(event_data)
+    if raw.startswith(b'"'):
+        return _NULL
+    if not raw.startswith(b"{") or (b'"#' not in raw and b'"Data"' not in raw):
+        return event_data
+    elements = _decode_elements(raw)
+    bare = bytes(elements.get("Data", _NULL)).startswith((b"{", b"["))
+    return msgspec.Raw(
+        msgspec.json.encode({k: v for k, v in elements.items() if not k.startswith("#") and not (bare and k == "Data")})
     )
 
 

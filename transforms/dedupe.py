@@ -26,13 +26,14 @@ def first_copies(arrivals: Iterable[Arrival]) -> tuple[list[Arrival], list[Dupli
             early, late = sorted((known, arrival), key=lambda a: (a.index, a.position))
             first[arrival.event_uid] = early
             further.append(late)
-    return list(first.values()), [duplicate(arrival) for arrival in further]
+    return list(first.values()), [row for arrival in further if (row := duplicate(arrival)) is not None]
 
 
-def duplicate(arrival: Arrival) -> Duplicate:
-    """The row of a further copy."""
-    row = arrival.create or arrival.context or arrival.connect or arrival.event
-    assert row is not None  # noqa: S101 - an arrival without any row is not made
+def duplicate(arrival: Arrival) -> Duplicate | None:
+    """The row of a further copy; none for a create outside the span, which is no output either."""
+    row = arrival.create or arrival.connect or arrival.event
+    if row is None:
+        return None
     return Duplicate(
         event_uid=arrival.event_uid,
         event_date_creation=row.event_date_creation,

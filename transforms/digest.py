@@ -17,6 +17,7 @@ from huntbeam.schemas.sysmon import (
     NETWORK_CONNECT,
     PROCESS_CREATE,
     PROVIDER,
+    ContextCreate,
     NetworkConnect,
     ProcessCreate,
     SysmonEvent,
@@ -57,7 +58,7 @@ class Arrival(msgspec.Struct, frozen=True):
     source: str
     record_id: str | None
     create: ProcessCreate | None = None
-    context: ProcessCreate | None = None
+    context: ContextCreate | None = None
     connect: NetworkConnect | None = None
     event: SysmonEvent | None = None
 
@@ -66,7 +67,7 @@ class Digested(msgspec.Struct):
     """Rows of a batch of records. With `dedupe` they are in `arrivals` until copies are told apart."""
 
     creates: list[ProcessCreate] = []
-    context: list[ProcessCreate] = []  # creates outside --since and --until: they join, but are no output
+    context: list[ContextCreate] = []
     connects: list[NetworkConnect] = []
     events: list[SysmonEvent] = []
     arrivals: list[Arrival] = []
@@ -263,8 +264,9 @@ class Digest:
         inside = self._inside(reading.time)
         if not inside:
             self._tally("outside_time")
-        context = None if inside else create
+        context = None
         if not inside:
+            context = flatten(reading, ContextCreate) if create is not None else None
             create = connect = whole = None
         if not plan.dedupe:
             _spread(self._out, create, context, connect, whole)
@@ -316,7 +318,7 @@ def spread(arrivals: Iterable[Arrival], out: Digested) -> None:
 def _spread(
     out: Digested,
     create: ProcessCreate | None,
-    context: ProcessCreate | None,
+    context: ContextCreate | None,
     connect: NetworkConnect | None,
     event: SysmonEvent | None,
 ) -> None:

@@ -17,7 +17,7 @@ import msgspec
 from huntbeam.schemas import uid
 from huntbeam.schemas.clock import DAY, MINUTE
 from huntbeam.schemas.record import columns, positional
-from huntbeam.schemas.sysmon import NetworkConnect, ProcessCreate, SysmonJoin, SysmonUnmatched
+from huntbeam.schemas.sysmon import ContextCreate, NetworkConnect, ProcessCreate, SysmonJoin, SysmonUnmatched
 from huntbeam.transforms.rekey import Key, key
 
 
@@ -108,7 +108,8 @@ def join_all(creates: Iterable[ProcessCreate], connects: Iterable[NetworkConnect
         else:
             yield from given_up(connect, NO_CREATE if k else ZERO_GUID, kind)
     if kind is JoinKind.FULL:
-        yield from (unconnected(create) for k, create in best.items() if k not in named)
+        alone = (create for k, create in best.items() if k not in named and not isinstance(create, ContextCreate))
+        yield from map(unconnected, alone)
 
 
 class Waits(msgspec.Struct, frozen=True):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import chain
 from typing import Any
 
 import apache_beam as beam
@@ -24,6 +25,7 @@ from huntbeam.schemas.sysmon import (
     NETWORK_CONNECT,
     PROCESS_CREATE,
     PROCESS_TERMINATE,
+    ContextCreate,
     NetworkConnect,
     ProcessCreate,
     SysmonJoin,
@@ -66,7 +68,8 @@ class _JoinShard(beam.DoFn):
 
     def process(self, shard: tuple[int, Iterable[Pack]]) -> Iterator[beam.pvalue.TaggedOutput]:
         _, packs = shard
-        creates, connects = unpack(packs, ProcessCreate), unpack(packs, NetworkConnect)
+        creates = chain(unpack(packs, ProcessCreate), unpack(packs, ContextCreate))
+        connects = unpack(packs, NetworkConnect)
         yield from self._metrics.batches(join_all(creates, connects, self._kind))
 
 

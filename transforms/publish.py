@@ -10,7 +10,7 @@ from __future__ import annotations
 import logging
 import re
 import shutil
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from itertools import islice
 from pathlib import Path
@@ -28,6 +28,7 @@ from huntbeam.transforms.write import ReportPart, WrittenFile, create
 SUCCESS = "_SUCCESS"
 _ASIDE = re.compile(r"\.huntbeam-[0-9a-f]{12}")
 _STARTED = "started"
+_REPLACED = "replaced"
 _MADE = b"the output folder was made with this one"
 _PART = re.compile(r"part-\d{5}-of-\d{5}\.(jsonl|parquet|avro)")
 
@@ -66,7 +67,7 @@ def publish(
     file_format: Format,
     summary: Mapping[str, Any],
 ) -> dict[str, int]:
-    """Replaces the output folder's content by the manifest's files and returns the rows of each stream.
+    """Replaces the output folder's content by the manifest's files and returns the rows of each stream, or nothing.
 
     Each of `streams` gets at least one file. The folder aside goes, `_SUCCESS` is written last; until then a reader
     sees a folder without it. Raises OutputError for foreign files that came meanwhile, ValueError for a file of a
@@ -77,10 +78,14 @@ def publish(
     if unknown:
         raise ValueError(f"files of unknown streams: {', '.join(sorted(unknown))}")
     _refuse_foreign(output)
-    _remove_old(output)
-    for stream, record in streams.items():
-        files = [file for file in manifest.files if file.stream == stream]
-        _publish_stream(FileSystems.join(output, stream), files, record, file_format)
+    _move(output, FileSystems.join(aside, _REPLACED), _ours(output))
+    try:
+        for stream, record in streams.items():
+            files = [file for file in manifest.files if file.stream == stream]
+            _publish_stream(FileSystems.join(output, stream), files, record, file_format)
+    except BaseException:
+        _put_back(output, aside)
+        raise
     rows = {stream: sum(f.rows for f in manifest.files if f.stream == stream) for stream in streams}
     _remove_folder(aside)
     with create(FileSystems.join(output, SUCCESS)) as file:
@@ -160,24 +165,51 @@ def _is_leftover(name: str) -> bool:
     return bool(slash) and _ASIDE.fullmatch(folder) is not None
 
 
-def _remove_old(output: str) -> None:
-    """Removes an earlier run's results, `_SUCCESS` first: without it nobody takes what is left for complete."""
-    old = sorted((name for name in _names(output) if _is_ours(name)), key=lambda name: (name != SUCCESS, name))
-    paths = [FileSystems.join(output, name) for name in old]
-    if not _is_local(output):
-        FileSystems.delete(paths)
-        return
-    for path in paths:
-        Path(path).unlink()
-    for folder in {Path(path).parent for path in paths} - {Path(output)}:
-        with suppress(OSError):  # not empty, which cannot be, or a link, which may stay
-            folder.rmdir()
+def _ours(output: str) -> list[str]:
+    """An earlier run's files, `_SUCCESS` first: without it nobody takes what is left for complete."""
+    return sorted((name for name in _names(output) if _is_ours(name)), key=lambda name: (name != SUCCESS, name))
+
+
+def _put_back(output: str, aside: str) -> None:
+    """Undoes a publishing that failed: its files go, those it replaced come back, `_SUCCESS` last."""
+    replaced = FileSystems.join(aside, _REPLACED)
+    _remove(output, _ours(output))
+    _move(replaced, output, reversed(_ours(replaced)))
+
+
+def _move(source: str, target: str, names: Iterable[str]) -> None:
+    names = list(names)
+    if _is_local(target):  # renaming makes no folders
+        for name in names:
+            Path(target, name).parent.mkdir(parents=True, exist_ok=True)
+    FileSystems.rename([FileSystems.join(source, n) for n in names], [FileSystems.join(target, n) for n in names])
+    _remove_empty(source, names)
+
+
+def _remove(output: str, names: Sequence[str]) -> None:
+    if _is_local(output):
+        for name in names:
+            Path(output, name).unlink()
+        _remove_empty(output, names)
+    else:
+        FileSystems.delete([FileSystems.join(output, name) for name in names])
+
+
+def _remove_empty(output: str, names: Iterable[str]) -> None:
+    """Removes the folders that files were taken from; buckets have none."""
+    if _is_local(output):
+        for folder in {Path(output, name).parent for name in names} - {Path(output)}:
+            with suppress(OSError):  # not empty, which cannot be, or a link, which may stay
+                folder.rmdir()
 
 
 def _remove_leftovers(output: str) -> None:
     folders = {name.partition("/")[0] for name in _names(output) if _is_leftover(name)}
     for folder in sorted(folders):
-        _remove_folder(FileSystems.join(output, folder))
+        aside = FileSystems.join(output, folder)
+        if _ours(FileSystems.join(aside, _REPLACED)):  # killed while it published
+            _put_back(output, aside)
+        _remove_folder(aside)
 
 
 def _remove_folder(folder: str) -> None:

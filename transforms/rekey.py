@@ -10,14 +10,14 @@ from huntbeam.schemas import uid
 from huntbeam.schemas.clock import EventTime, instant, read_clocks
 from huntbeam.schemas.dead_letter import RecordError
 from huntbeam.schemas.record import Kind, columns, positional
-from huntbeam.schemas.sysmon import ZERO_GUID, NetworkConnect, ProcessCreate, SysmonEvent
+from huntbeam.schemas.sysmon import ZERO_GUID, ContextCreate, NetworkConnect, ProcessCreate, SysmonEvent
 from huntbeam.schemas.values import Json, guid, integer, text
 from huntbeam.schemas.winlog import WinlogEvent, identifying
 
 STEP = "rekey"
 
 Row = SysmonEvent | ProcessCreate | NetworkConnect
-R = TypeVar("R", SysmonEvent, ProcessCreate, NetworkConnect)
+R = TypeVar("R", SysmonEvent, ProcessCreate, ContextCreate, NetworkConnect)
 Key = tuple[str, str]  # host in lower case, ProcessGuid
 
 _CONVERT: dict[Kind, Callable[[Json], object]] = {Kind.TEXT: text, Kind.INTEGER: integer, Kind.GUID: guid}

@@ -187,6 +187,8 @@ def test_since_until_and_host_narrow_and_earlier_creates_still_join(tmp_path: Pa
     assert len(rows["sysmon_join"]) == 3  # one create is from the day before
     assert len(rows["sysmon_unmatched"]) == 0
     assert sum(row["count"] for row in rows["window_counts"]) == 4
+    full = run_replay(tmp_path / "full", path, options=("--since", "2026-03-06", "--join", "full", "--dedupe"))
+    assert (full["sysmon_join"], full["duplicates"]) == ([], [])  # creates outside the span are no output at all
     hosts = run_replay(tmp_path / "host", path, options=("--host", "srv-*", "--host", "nobody"))
     assert [row["host"] for row in hosts["sysmon_process_create"] + hosts["sysmon_network_connect"]] == [
         "SRV-1",

@@ -193,6 +193,31 @@ def test_evtx_converters_write_ids_plain_or_with_attributes_and_typed_values() -
 
 
 @pytest.mark.parametrize(
+    ("event_data", "fields"),
+    [
+        ({"#attributes": {"Name": "x"}, "Image": "a"}, {"Image": "a"}),
+        ({"Image": "a", "Data": {"#text": ["b", "c"]}}, {"Image": "a"}),
+        ({"Data": ["b", "c"], "Image": '"#'}, {"Image": '"#'}),
+        ({"Data": "named so", "n": {"#text": 1}}, {"Data": "named so", "n": {"#text": 1}}),
+    ],
+)
+def test_event_data_of_evtx_are_what_has_a_name(event_data: Any, fields: Any) -> None:
+    document = evtx(CREATE)
+    document["Event"]["EventData"] = event_data
+    assert parse_record(encode(document)).data() == fields
+
+
+@pytest.mark.parametrize("event_data", [None, {}, "text", {"Data": {"#text": "a"}}, {"#text": "a"}, {"Data": []}])
+def test_event_data_of_evtx_without_a_name_are_none(event_data: Any) -> None:
+    document = evtx(CREATE)
+    document["Event"]["EventData"] = event_data
+    assert refused(encode(document))[0] == "NoEventData"
+    del document["Event"]["EventData"]
+    document["Event"]["UserData"] = {"EventXML": {"P": "v"}}
+    assert refused(encode(document))[0] == "NoEventData"
+
+
+@pytest.mark.parametrize(
     "event", [None, {}, {"System": None}, {"System": {}}, {"System": {"EventID": None}}, [], "x", {"System": [1]}]
 )
 def test_an_event_element_without_an_id_is_no_event(event: Any) -> None:

@@ -119,6 +119,7 @@ class Event(NamedTuple):
     channel: str = "Microsoft-Windows-Sysmon/Operational"
     computer: str = "PC01.example.test"
     time: str = "2020-05-02T10:00:00.123456Z"
+    qualifiers: int | None = None
     user_data: bool = False  # below UserData instead of EventData
 
     def element(self) -> Element:
@@ -132,7 +133,9 @@ class Event(NamedTuple):
             ("Computer", {}, self.computer),
         ]
         data: list[Element | Sub] = [("Data", {"Name": n} if n else {}, value) for n, value in self._named()]
-        return _event(system, ("EventData", {}, data))
+        if self.user_data:
+            return _event(system, ("UserData", {}, [("EventXML", {}, [(n or "P", {}, v) for n, v in self._named()])]))
+        return _event(system, None if self.data is None else ("EventData", {}, data))
 
     def _named(self) -> list[tuple[str | None, Value]]:
         if isinstance(self.data, Mapping):
@@ -147,10 +150,11 @@ class Event(NamedTuple):
             slots.append(value)
             return Sub(len(slots) - 1, value.kind if kind is None else kind)
 
+        qualifiers = NULL if self.qualifiers is None else uint16(self.qualifiers)
         provider: dict[str, Content] = {"Name": self.provider, "Guid": "{5770385F-C22A-43E0-BF4C-06F5698FFBD9}"}
         system: list[Element | Sub] = [
             ("Provider", provider, None),
-            ("EventID", {"Qualifiers": slot(NULL, 0x06)}, slot(uint16(self.event_id))),
+            ("EventID", {"Qualifiers": slot(qualifiers, 0x06)}, slot(uint16(self.event_id))),
             ("Version", {}, slot(uint8(5))),
             ("Level", {}, slot(uint8(4))),
             ("Task", {}, slot(uint16(self.event_id))),
@@ -178,9 +182,9 @@ class Event(NamedTuple):
         return ("EventData", {}, [("Data", {"Name": name} if name else {}, sub) for name, sub in subs]), values
 
 
-def _event(system: list[Element | Sub], data: Element | Sub) -> Element:
+def _event(system: list[Element | Sub], data: Element | Sub | None) -> Element:
     namespace: dict[str, Content] = {"xmlns": "http://schemas.microsoft.com/win/2004/08/events/event"}
-    return ("Event", namespace, [("System", {}, system), data])
+    return ("Event", namespace, [("System", {}, system), *([data] if data else [])])
 
 
 def evtx(events: Sequence[Event], per_chunk: int = 20, *, templates: bool = False) -> bytes:

@@ -5,6 +5,7 @@ from pathlib import Path
 import fastavro
 import pyarrow.parquet as pq
 import pytest
+from apache_beam.io.filesystems import FileSystems
 
 from huntbeam.schemas.arrow import arrow_schema
 from huntbeam.schemas.streams import STREAMS
@@ -166,3 +167,46 @@ def test_discard_leaves_an_empty_folder(tmp_path: Path) -> None:
     discard(aside)
     assert list(tmp_path.iterdir()) == []
     discard(aside)
+
+
+def _fail_at_the_second_rename(monkeypatch: pytest.MonkeyPatch) -> None:
+    rename, calls = FileSystems.rename, iter(range(9))
+
+    def failing(sources: list[str], targets: list[str]) -> None:
+        if sources and "replaced" not in targets[0] and "replaced" not in sources[0] and next(calls) == 1:
+            raise OSError("no space left")
+        rename(sources, targets)
+
+    monkeypatch.setattr(FileSystems, "rename", failing)
+
+
+def test_a_publishing_that_fails_puts_back_what_it_replaced(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    _complete(tmp_path, "old", "old too")
+    before = {name: (tmp_path / name).read_bytes() for name in _tree(tmp_path)}
+    aside = prepare(str(tmp_path), overwrite=True)
+    files = [_aside_file(aside, stream, "part-0", "new") for stream in TWO]
+    _fail_at_the_second_rename(monkeypatch)
+    with pytest.raises(OSError, match="no space left"):
+        publish(str(tmp_path), aside, ReportPart(files), TWO, Format.JSONL, {})
+    discard(aside)
+    assert {name: (tmp_path / name).read_bytes() for name in _tree(tmp_path)} == before
+
+
+def test_a_run_killed_while_publishing_is_undone_by_the_next(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    _complete(tmp_path, "old")
+    before = {name: (tmp_path / name).read_bytes() for name in _tree(tmp_path)}
+    aside = prepare(str(tmp_path), overwrite=True)
+    monkeypatch.setattr("huntbeam.transforms.publish._put_back", lambda *_: None)  # as if it were gone
+    _fail_at_the_second_rename(monkeypatch)
+    with pytest.raises(OSError, match="no space left"):
+        publish(
+            str(tmp_path), aside, ReportPart([_aside_file(aside, s, "p", "new") for s in TWO]), TWO, Format.JSONL, {}
+        )
+    monkeypatch.undo()
+    discard(prepare(str(tmp_path), overwrite=True))
+    assert {name: (tmp_path / name).read_bytes() for name in _tree(tmp_path)} == before
+
+
+def test_discard_removes_the_output_folder_that_prepare_made(tmp_path: Path) -> None:
+    discard(prepare(str(tmp_path / "new"), overwrite=False))
+    assert list(tmp_path.iterdir()) == []
