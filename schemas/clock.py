@@ -80,6 +80,24 @@ def parse_time(value: str | int | None) -> int | None:
         return value if 0 <= value <= LAST else None
     if not value:
         return None
+    if 23 <= len(value) <= 24 and value[16] == ":" and value[19] == "." and value[23:] in ("", "Z"):
+        return _millis_of_minute(value)  # as Sysmon and Winlogbeat write it: most times share their minute
+    return _parse(value)
+
+
+def _millis_of_minute(value: str) -> int | None:
+    minute, rest = _minute(value[:16]), value[17:19] + value[20:23]
+    if minute is None or not (rest.isdecimal() and rest.isascii()) or rest > "59999":
+        return None
+    return minute + int(rest)
+
+
+@lru_cache(maxsize=65_536)
+def _minute(prefix: str) -> int | None:
+    return _parse(prefix + ":00")
+
+
+def _parse(value: str) -> int | None:
     match = _TIME.fullmatch(value.strip()) if len(value) < 64 else None
     if match is None:
         return None
@@ -115,14 +133,13 @@ def instant(millis: int) -> str:
     >>> instant(1_558_211_810_123)
     '2019-05-18T20:36:50.123Z'
     """
-    days, rest = divmod(min(max(millis, FIRST), LAST), DAY)
-    seconds, fraction = divmod(rest, SECOND)
-    return f"{_date(days)}T{seconds // 3600:02}:{seconds // 60 % 60:02}:{seconds % 60:02}.{fraction:03}Z"
+    minute, rest = divmod(min(max(millis, FIRST), LAST), MINUTE)
+    return f"{_minute_text(minute)}:{rest // SECOND:02}.{rest % SECOND:03}Z"
 
 
-@lru_cache(maxsize=4096)
-def _date(days: int) -> str:
-    return (_EPOCH + timedelta(days=days)).strftime("%Y-%m-%d").rjust(10, "0")
+@lru_cache(maxsize=65_536)
+def _minute_text(minute: int) -> str:
+    return (_EPOCH + timedelta(minutes=minute)).strftime("%Y-%m-%dT%H:%M").rjust(16, "0")
 
 
 def millis(text: str) -> int:

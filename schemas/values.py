@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from typing import Any
 
 import msgspec
@@ -10,7 +11,7 @@ import msgspec
 Json = Any  # what a JSON decoder gives: text, number, boolean, null, list or dict
 
 _GUID = re.compile(r"\{?([0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12})\}?", re.ASCII | re.IGNORECASE)
-_GUID_LENGTHS = (36, 38)  # without and with braces
+GUID_LENGTHS = (36, 38)  # without and with braces
 _INTEGER = re.compile(r"[+-]?\d{1,19}", re.ASCII)
 _HEXADECIMAL = re.compile(r"0[xX][0-9a-fA-F]{1,16}", re.ASCII)
 _INT64 = range(-(2**63), 2**63)
@@ -37,6 +38,8 @@ def integer(value: Json) -> int | None:
     """
     number: int | None = None
     if isinstance(value, str):
+        if value.isdecimal() and value.isascii() and len(value) < 19:
+            return int(value)
         stripped = value.strip()
         if _INTEGER.fullmatch(stripped):
             number = int(stripped)
@@ -55,12 +58,18 @@ def guid(value: Json) -> str | None:
     >>> guid("{905CC552-2045-5CC5-0000-00105B2A0100}")
     '905cc552-2045-5cc5-0000-00105b2a0100'
     """
-    match = _GUID.fullmatch(value.strip()) if isinstance(value, str) and len(value) < 64 else None
+    return _guid(value) if isinstance(value, str) and len(value) < 64 else None
+
+
+@lru_cache(maxsize=65_536)
+def _guid(value: str) -> str | None:
+    """Remembered: a process's GUID stands in all of its events."""
+    match = _GUID.fullmatch(value.strip())
     return match[1].lower() if match else None
 
 
 def canonical(value: Json) -> str | None:
     """The text by which an event is identified: GUIDs in their one spelling, the rest as text()."""
     if isinstance(value, str):
-        return (guid(value) or value) if len(value) in _GUID_LENGTHS else value or None
+        return (guid(value) or value) if len(value) in GUID_LENGTHS else value or None
     return text(value)

@@ -12,7 +12,7 @@ from typing import Any
 import msgspec
 
 from huntbeam.schemas.dead_letter import RecordError
-from huntbeam.schemas.values import Json, canonical, integer, text
+from huntbeam.schemas.values import GUID_LENGTHS, Json, canonical, integer, text
 
 STEP = "parse"
 DEPTH = 3  # envelopes inside envelopes: an export of a forwarder's record is two
@@ -61,7 +61,11 @@ class WinlogEvent(msgspec.Struct, frozen=True):
 
 def identifying(data: dict[str, Json]) -> dict[str, str]:
     """Event data as event_uid sees it: text, without null and empty values, GUIDs canonical."""
-    return {name: value for name, raw in data.items() if (value := canonical(raw))}
+    return {
+        name: value
+        for name, raw in data.items()
+        if (value := raw if raw.__class__ is str and len(raw) not in GUID_LENGTHS else canonical(raw))
+    }
 
 
 class _Message(msgspec.Struct):

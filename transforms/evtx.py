@@ -12,8 +12,8 @@ from io import BytesIO
 from typing import Any, NamedTuple
 from zlib import crc32
 
-from huntbeam.transforms.formats import EVTX, Fault, InputError, Records, Torn
-from huntbeam.transforms.sources import Source, fill
+from huntbeam.transforms.formats import EVTX, Fault, Records, Torn, refusal
+from huntbeam.transforms.sources import Source, drain, fill
 
 HEADER = 4096  # bytes before the first chunk
 CHUNK = 1 << 16
@@ -44,12 +44,28 @@ class _Piece(NamedTuple):
     record_id: int | None
 
 
-def records(source: Source, name: str) -> Iterator[Records | Torn]:
-    """The records of an EVTX file as JSON text, numbered by their record ids. A corrupt one does not end the file."""
+REMEDY = "an EVTX file: to read it, pip install 'huntbeam[evtx]'"
+
+
+def missing() -> bool:
+    """Whether the package that reads EVTX files is not there."""
     try:
-        from evtx import PyEvtxParser
+        import evtx  # noqa: F401
     except ImportError:
-        raise InputError(f"{name} is an EVTX file: to read it, pip install 'huntbeam[evtx]'") from None
+        return True
+    return False
+
+
+def records(source: Source) -> Iterator[Records | Torn]:
+    """The records of an EVTX file as JSON text, numbered by their record ids. A corrupt one does not end the file.
+
+    Without the package, the whole file is one Torn: the run goes on with the others.
+    """
+    if missing():
+        yield refusal(REMEDY).torn(drain(source), 0)
+        return
+    from evtx import PyEvtxParser
+
     chunk = bytearray(CHUNK)
     view = memoryview(chunk)
     have = fill(source, view[:HEADER])

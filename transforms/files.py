@@ -11,7 +11,8 @@ from typing import Any
 
 import msgspec
 
-from huntbeam.transforms.formats import InputError
+from huntbeam.transforms import evtx
+from huntbeam.transforms.formats import EVTX, InputError, is_evtx
 
 STDIN = "-"  # the path that stands for standard input
 
@@ -79,6 +80,8 @@ def _checked(path: str) -> FileInfo:
         if Path(path).exists() and not Path(path).is_file():
             raise InputError(f"{path} is no regular file: give a pipe as standard input")
         with Path(path).open("rb") as file:
+            if is_evtx(file.read(len(EVTX))) and evtx.missing():
+                raise InputError(f"{path} is {evtx.REMEDY}")
             return FileInfo(path, os.fstat(file.fileno()).st_size)
     except OSError as error:
         raise InputError(f"{path} cannot be read ({error.strerror}): check the path and its permissions") from None

@@ -77,7 +77,7 @@ def _splittable(path: str) -> bool:
 def read(span: Span, *, block: int = BLOCK, max_record: int = MAX_RECORD) -> Iterator[Block | Records | Torn]:
     """The records of a span. What is wrong with the file comes as Torn; the run goes on."""
     if span.path == STDIN:
-        yield from read_stream(standard_input(), STDIN, block=block, max_record=max_record)
+        yield from read_stream(standard_input(), block=block, max_record=max_record)
         return
     before = min(span.start, 1)  # a line that begins at the start begins after a newline here
     start = span.start - before
@@ -94,15 +94,15 @@ def read(span: Span, *, block: int = BLOCK, max_record: int = MAX_RECORD) -> Ite
             items = lines(raw, start, skip_first=True, end=span.end, block=block, max_record=max_record)
             yield from _metered(items, raw, span.size, before)
         else:
-            yield from _metered(_items(raw, span.path, span.end, block, max_record), raw, span.size)
+            yield from _metered(_items(raw, span.end, block, max_record), raw, span.size)
 
 
 def read_stream(
-    stream: BinaryIO, name: str, *, block: int = BLOCK, max_record: int = MAX_RECORD
+    stream: BinaryIO, *, block: int = BLOCK, max_record: int = MAX_RECORD
 ) -> Iterator[Block | Records | Torn]:
     """The records of standard input, which cannot be sought in."""
     raw = FileBytes(stream)
-    yield from _metered(_items(raw, name, None, block, max_record), raw, None)
+    yield from _metered(_items(raw, None, block, max_record), raw, None)
 
 
 def _metered(
@@ -121,7 +121,7 @@ def _metered(
         yield Records([], rest)
 
 
-def _items(raw: FileBytes, name: str, end: int | None, block: int, max_record: int) -> Iterator[Block | Records | Torn]:
+def _items(raw: FileBytes, end: int | None, block: int, max_record: int) -> Iterator[Block | Records | Torn]:
     """Tells the format by the first bytes and cuts accordingly."""
     source: Source = raw
     source, head = peek(source)
@@ -131,7 +131,7 @@ def _items(raw: FileBytes, name: str, end: int | None, block: int, max_record: i
             yield refusal("compressed twice: unpack it once").torn(drain(source), 0)
             return
     if is_evtx(head):
-        yield from evtx.records(source, name)
+        yield from evtx.records(source)
         return
     if what := unsupported(head):
         yield refusal(what).torn(drain(source), 0)

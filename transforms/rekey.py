@@ -61,7 +61,12 @@ def flatten(reading: Reading, record: type[R]) -> R:
     event = reading.event
     return positional(record)(
         reading.time,
-        *[None if (value := get(name)) is None else convert(value) for name, convert in _data_columns(record)],
+        *[
+            value
+            if (value := get(name)) is None or (convert is text and value.__class__ is str and value)
+            else convert(value)
+            for name, convert in _data_columns(record)
+        ],
         event.event_id,
         event.provider,
         event.channel,

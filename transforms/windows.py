@@ -7,14 +7,13 @@ are counted where they are read, and a stream's parts where they arrive.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from functools import lru_cache
 from operator import attrgetter
 from typing import Any, NamedTuple
 
 import msgspec
 
 from huntbeam.schemas import uid
-from huntbeam.schemas.clock import SECOND, instant, millis
+from huntbeam.schemas.clock import instant, millis
 from huntbeam.schemas.record import Kind, columns
 from huntbeam.schemas.sysmon import NETWORK_CONNECT, PROCESS_CREATE, NetworkConnect, ProcessCreate, SysmonEvent
 from huntbeam.schemas.values import text
@@ -83,7 +82,7 @@ class Counting:
     def _count(self, counter: _Compiled, row: Any, time: str) -> None:
         if any(text(get(row)) not in values for get, values in counter.where):
             return
-        at = _row_millis(time)
+        at = millis(time)
         key, host = counter.key(row), None
         if counter.host is not None:
             host = row.host
@@ -131,16 +130,6 @@ def _tuple_getter(names: Sequence[str]) -> Callable[[Any], tuple[Value, ...]]:
         one = attrgetter(names[0])
         return lambda row: (one(row),)
     return attrgetter(*names)
-
-
-@lru_cache(maxsize=65_536)
-def _minute(prefix: str) -> int:
-    return millis(prefix + ":00.000Z")
-
-
-def _row_millis(time: str) -> int:
-    """millis() of a time as rows hold it: most rows of an archive share their minute with another."""
-    return _minute(time[:16]) + int(time[17:19]) * SECOND + int(time[20:23])
 
 
 def merge(a: Accumulator, b: Accumulator) -> Accumulator:

@@ -76,7 +76,7 @@ class Got:
 
 
 def stream(data: bytes, step: int = 7, **sizes: int) -> Got:
-    return Got(read_stream(Trickle(data, step), "standard input", **sizes))  # type: ignore[arg-type]
+    return Got(read_stream(Trickle(data, step), **sizes))  # type: ignore[arg-type]
 
 
 def file(path: Path, data: bytes, piece: int = 64 << 20, **sizes: int) -> Got:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import json
 import sys
+from io import BytesIO
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,7 @@ from hypothesis import strategies as st
 from huntbeam.schemas.dead_letter import RecordError
 from huntbeam.schemas.winlog import identifying, parse_record
 from huntbeam.transforms.digest import Digest, Plan
-from huntbeam.transforms.read import InputError, read_stream
+from huntbeam.transforms.read import InputError, Torn, expand, read_stream
 
 from .evtx_file import (
     NULL,
@@ -173,7 +174,7 @@ def test_evtx_with_templates_becomes_events() -> None:
 def test_evtx_with_templates_becomes_rows() -> None:
     pytest.importorskip("evtx")
     digest = Digest(Plan())
-    for item in read_stream(Trickle(TEMPLATES, 4000), "a.evtx"):  # type: ignore[arg-type]
+    for item in read_stream(Trickle(TEMPLATES, 4000)):  # type: ignore[arg-type]
         digest.feed(item, "a.evtx", 0)
     rows = digest.take()
     assert not rows.dead_letters
@@ -230,7 +231,17 @@ def test_evtx_damaged_anywhere_never_raises(file: bytes, changes: list[tuple[int
     stream(bytes(data), 4000)
 
 
-def test_evtx_without_its_package_is_an_input_error(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_evtx_without_its_package_is_said_before_the_run(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    (tmp_path / "dc01.evtx").write_bytes(EVTX)
     monkeypatch.setitem(sys.modules, "evtx", None)
-    with pytest.raises(InputError, match=r"huntbeam\[evtx\]"):
-        stream(EVTX)
+    with pytest.raises(InputError, match=r"dc01.evtx is an EVTX file: .*huntbeam\[evtx\]"):
+        expand([str(tmp_path)])
+
+
+def test_evtx_without_its_package_where_it_cannot_be_seen_before_is_one_dead_letter(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setitem(sys.modules, "evtx", None)
+    (torn,) = read_stream(BytesIO(gzip.compress(EVTX)))
+    assert isinstance(torn, Torn)
+    assert (torn.error.error_class, torn.original.length) == ("UnsupportedFormat", len(EVTX))

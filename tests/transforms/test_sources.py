@@ -139,8 +139,8 @@ def test_a_failing_disk_is_torn() -> None:
                 raise OSError(5, "Input/output error")
             return got
 
-    got = Got(read_stream(Failing(PLAIN + b"half", 9), "x", block=16))  # type: ignore[arg-type]
+    got = Got(read_stream(Failing(PLAIN + b"half", 9), block=16))  # type: ignore[arg-type]
     assert got.lines == LINES
     assert got.classes == ["ReadError"]
     assert got.torn[0].original.head == b"half"
-    assert Got(read_stream(Failing(gzip.compress(PLAIN)[:-4], 9), "x")).classes == ["ReadError"]  # type: ignore[arg-type]
+    assert Got(read_stream(Failing(gzip.compress(PLAIN)[:-4], 9))).classes == ["ReadError"]  # type: ignore[arg-type]
