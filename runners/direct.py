@@ -26,6 +26,7 @@ def run_replay(options: ReplayOptions) -> None:
         from huntbeam.runners.local_replay import execute
 
         gc.freeze()
+        gc.set_threshold(200_000, 20, 100)  # rows are many and hold no cycles
         gc.enable()
         ticket = uuid4().hex
         prepare(ticket, scanner)

@@ -25,8 +25,7 @@ def execute(
     options: ReplayOptions, spans: Sequence[Span], plan: Plan, ticket: str, elapsed: Callable[[], float]
 ) -> tuple[dict[str, int], ReportPart]:
     """Builds and runs the graph; gives the rows of each stream and the report. On failure the output is as it was."""
-    # The graph is always this one, and the tests build it with the check: it would only take time.
-    beam_options = PipelineOptions(["--no_pipeline_type_check", *options.beam])
+    beam_options = PipelineOptions(list(options.beam))
     FileSystems.set_options(beam_options)
     aside = prepare(options.output, options.overwrite)
     steps = Steps(options.join, options.dedupe, EVENTS in options.streams, options.counters, options.window_ms)
