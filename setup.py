@@ -33,6 +33,7 @@ setup(
             "gcp-storage-emulator>=2024.8,<2027",  # a real gs:// endpoint for the end-to-end tests
             "hypothesis>=6.100,<7",
             "mypy>=1.11,<3",
+            "orjson>=3.8,<4",  # what makes large archives of recorded events needs it
             "psutil>=5.9,<8",  # peak memory in the benchmark
             "pyarrow-stubs>=17,<21",
             "pytest>=8,<10",

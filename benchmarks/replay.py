@@ -1,6 +1,6 @@
 """Measures `huntbeam replay` against the same work in DuckDB: whole processes, cold start included, by turns.
 
-    python benchmarks/replay.py                    # 300,000 events, 5 timed runs of each
+    python benchmarks/replay.py                    # 600,000 events, 5 timed runs of each
     python benchmarks/replay.py --input my.ndjson  # a Winlogbeat 6 archive of your own, plain or .gz
     python benchmarks/replay.py --memory           # peak memory over 100 MB, 500 MB and 2 GB
 
@@ -345,7 +345,7 @@ def say(text: str) -> None:
 
 def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description="Measures huntbeam replay against the same work in DuckDB.")
-    parser.add_argument("--events", type=int, default=300_000, help="size of the archive that is made")
+    parser.add_argument("--events", type=int, default=600_000, help="size of the archive that is made")
     parser.add_argument("--input", type=Path, help="a Winlogbeat 6 archive that is there already")
     parser.add_argument("--runs", type=int, default=5, help="timed runs of each, after one that is not")
     parser.add_argument("--cores", type=int, help="cores that both may use (default: all)")
