@@ -52,10 +52,11 @@ def stem(path: Path) -> str:
     return path.name.removesuffix(".gz").removesuffix(".ndjson").removesuffix(".json")
 
 
+@pytest.mark.parametrize("file_format", ["jsonl", "parquet", "avro"])
 @pytest.mark.parametrize("name", [stem(p) for p in FILES])
-def test_each_file_alone_gives_the_expected_rows(shared: Path, tmp_path: Path, name: str) -> None:
+def test_each_file_alone_gives_the_expected_rows(shared: Path, tmp_path: Path, name: str, file_format: str) -> None:
     path = next(p for p in FILES if stem(p) == name)
-    rows = run_replay(tmp_path / "out", path)
+    rows = run_replay(tmp_path / "out", path, options=("--format", file_format))
     for stream, expected in STREAMS.items():
         assert multiset(rows[stream]) == multiset(expected_rows(shared, name, expected)), stream
     assert multiset(counted(rows["window_counts"], "network_destination")) == multiset(
