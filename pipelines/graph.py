@@ -16,8 +16,8 @@ from huntbeam.transforms.batches import Batch, tagged
 from huntbeam.transforms.dedupe import DedupeBounded
 from huntbeam.transforms.digest import Digested
 from huntbeam.transforms.join import JoinKind
-from huntbeam.transforms.join_wiring import JoinBounded
-from huntbeam.transforms.windows_wiring import CountBounded
+from huntbeam.transforms.join_bounded import JoinBounded
+from huntbeam.transforms.windows_bounded import CountBounded
 from huntbeam.transforms.write import ReportPart
 
 REPORT = "report"

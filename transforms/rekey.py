@@ -1,4 +1,4 @@
-"""Rekey: a Sysmon event, flattened to the seeds' columns and keyed by (host, ProcessGuid). Pure."""
+"""Rekey: a Sysmon event, flattened to the columns of the KSQL statements and keyed by (host, ProcessGuid). Pure."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Declarations: every column of every stream says its kind and source, and the seeds' columns keep their order."""
+"""Declarations: every column of every stream says its kind and source; the KSQL columns keep their order."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from huntbeam.schemas.record import Column, Kind, column, columns, positional
 from huntbeam.schemas.streams import STREAMS
 from huntbeam.schemas.sysmon import NetworkConnect, ProcessCreate, SysmonEvent, SysmonJoin
 
-# The columns as the seeds' statements list them.
+# The columns as the KSQL statements of HELK and of Confluent's recipe list them.
 HEAD = "event_date_creation process_guid process_id process_path"
 IDS = "event_id source_name log_name"
 OF_CREATE = """

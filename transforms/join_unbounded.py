@@ -1,10 +1,9 @@
-"""Join's two wirings: GroupByKey for bounded input, a stateful DoFn with timers for unbounded. The core is join.py."""
+"""Join's wiring for unbounded input: a stateful DoFn with timers, one key at a time. The core is join.py."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from itertools import chain
 from typing import Any
 
 import apache_beam as beam
@@ -12,92 +11,14 @@ import msgspec
 from apache_beam.coders import BytesCoder, TupleCoder, VarIntCoder
 from apache_beam.metrics import Metrics
 from apache_beam.transforms.timeutil import TimeDomain
-from apache_beam.transforms.userstate import (
-    BagStateSpec,
-    ReadModifyWriteStateSpec,
-    TimerSpec,
-    on_timer,
-)
+from apache_beam.transforms.userstate import BagStateSpec, ReadModifyWriteStateSpec, TimerSpec, on_timer
 from apache_beam.utils.timestamp import Timestamp
 
 from huntbeam.schemas import streams
-from huntbeam.schemas.sysmon import (
-    NETWORK_CONNECT,
-    PROCESS_CREATE,
-    PROCESS_TERMINATE,
-    ContextCreate,
-    NetworkConnect,
-    ProcessCreate,
-    SysmonJoin,
-)
+from huntbeam.schemas.sysmon import NETWORK_CONNECT, PROCESS_CREATE, PROCESS_TERMINATE
 from huntbeam.transforms.batches import tagged
-from huntbeam.transforms.join import JoinKind, KeyedJoin, Output, Stamped, Waits, join_all
-from huntbeam.transforms.rekey import key
-from huntbeam.transforms.shards import SHARDS, GroupInShards, Pack, unpack
-
-BATCH = 1_000  # rows a batch that leaves a join
-
-
-@dataclass
-class JoinBounded(beam.PTransform):
-    """Batches of creates and connects -> tagged batches: sysmon_join, sysmon_unmatched.
-
-    Complete whatever the order: all of a key is there before anything is put out.
-    """
-
-    kind: JoinKind = JoinKind.INNER
-    shards: int = SHARDS
-
-    def expand(self, rows: beam.PCollection) -> beam.pvalue.DoOutputsTuple:
-        """PCollection[list[ProcessCreate | NetworkConnect]] -> PCollections of list[SysmonJoin], list[...]."""
-        return (
-            rows
-            | "ByProcess" >> GroupInShards(_place, self.shards)
-            | "Join" >> tagged(_JoinShard(self.kind), streams.JOIN, streams.UNMATCHED)
-        )
-
-
-def _place(row: ProcessCreate | NetworkConnect) -> str:
-    return "|".join(key(row) or ())
-
-
-class _JoinShard(beam.DoFn):
-    def __init__(self, kind: JoinKind) -> None:
-        self._kind = kind
-        self._metrics = _JoinMetrics(self.__class__)
-
-    def process(self, shard: tuple[int, Iterable[Pack]]) -> Iterator[beam.pvalue.TaggedOutput]:
-        _, packs = shard
-        creates = chain(unpack(packs, ProcessCreate), unpack(packs, ContextCreate))
-        connects = unpack(packs, NetworkConnect)
-        yield from self._metrics.batches(join_all(creates, connects, self._kind))
-
-
-class _JoinMetrics:
-    """Rows of a join, counted and gathered into tagged batches."""
-
-    def __init__(self, namespace: type) -> None:
-        self._joined = Metrics.counter(namespace, "joined")
-        self._unmatched = Metrics.counter(namespace, "unmatched")
-
-    def batches(self, rows: Iterable[Output], size: int = BATCH) -> Iterator[beam.pvalue.TaggedOutput]:
-        joined: list[Output] = []
-        unmatched: list[Output] = []
-        for row in rows:
-            (joined if isinstance(row, SysmonJoin) else unmatched).append(row)
-            if len(joined) >= size:
-                yield self._flush(streams.JOIN, joined)
-                joined = []
-            if len(unmatched) >= size:
-                yield self._flush(streams.UNMATCHED, unmatched)
-                unmatched = []
-        for tag, left in ((streams.JOIN, joined), (streams.UNMATCHED, unmatched)):
-            if left:
-                yield self._flush(tag, left)
-
-    def _flush(self, tag: str, rows: list[Output]) -> beam.pvalue.TaggedOutput:
-        (self._joined if tag == streams.JOIN else self._unmatched).inc(len(rows))
-        return beam.pvalue.TaggedOutput(tag, rows)
+from huntbeam.transforms.join import JoinKind, KeyedJoin, Stamped, Waits
+from huntbeam.transforms.join_batches import JoinBatches
 
 
 class Element(msgspec.Struct, frozen=True, array_like=True):
@@ -152,7 +73,7 @@ class _JoinKey(beam.DoFn):
 
     def __init__(self, kind: JoinKind, waits: Waits) -> None:
         self._core = KeyedJoin(kind, waits)
-        self._metrics = _JoinMetrics(self.__class__)
+        self._batches = JoinBatches(self.__class__)
         self._conflicts = Metrics.counter(self.__class__, "create_conflict")
 
     def process(
@@ -175,7 +96,7 @@ class _JoinKey(beam.DoFn):
         if item.event_id == PROCESS_CREATE:
             self._core.on_create(cell, a, item.row)
         elif item.event_id == NETWORK_CONNECT:
-            yield from self._metrics.batches(self._core.on_connect(cell, a, item.row))
+            yield from self._batches.of(self._core.on_connect(cell, a, item.row))
         elif item.event_id == PROCESS_TERMINATE:
             self._core.on_terminate(cell, a)
 
@@ -191,7 +112,7 @@ class _JoinKey(beam.DoFn):
     ) -> Iterator[beam.pvalue.TaggedOutput]:
         """A create has come."""
         cell = _BeamCell(creates, waiting, touched, terminated, named, expire=expire, conflicts=self._conflicts)
-        yield from self._metrics.batches(self._core.on_wake(cell))
+        yield from self._batches.of(self._core.on_wake(cell))
 
     @on_timer(DUE)
     def on_due(
@@ -206,7 +127,7 @@ class _JoinKey(beam.DoFn):
     ) -> Iterator[beam.pvalue.TaggedOutput]:
         """The oldest wait is over."""
         cell = _BeamCell(creates, waiting, touched, None, named, due_at, due_timer=due)
-        yield from self._metrics.batches(self._core.on_due(cell, _millis(timestamp)))
+        yield from self._batches.of(self._core.on_due(cell, _millis(timestamp)))
 
     @on_timer(EXPIRE)
     def on_expire(
@@ -220,7 +141,7 @@ class _JoinKey(beam.DoFn):
     ) -> Iterator[beam.pvalue.TaggedOutput]:
         """The create's state may have ended."""
         cell = _BeamCell(creates, None, touched, terminated, named, expire=expire)
-        yield from self._metrics.batches(self._core.on_expire(cell, _millis(timestamp)))
+        yield from self._batches.of(self._core.on_expire(cell, _millis(timestamp)))
 
 
 @dataclass(slots=True)

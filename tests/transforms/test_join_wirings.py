@@ -20,7 +20,8 @@ from hypothesis import strategies as st
 from huntbeam.schemas import streams
 from huntbeam.schemas.sysmon import ZERO_GUID, NetworkConnect, ProcessCreate
 from huntbeam.transforms.join import JoinKind, Output
-from huntbeam.transforms.join_wiring import Element, JoinBounded, JoinUnbounded
+from huntbeam.transforms.join_bounded import JoinBounded
+from huntbeam.transforms.join_unbounded import Element, JoinUnbounded
 from tests.transforms.test_join import END, GUIDS, WAITS, Arrival, arrivals, as_rows, bounded, connect, create
 
 _pack = msgspec.msgpack.encode
