@@ -45,9 +45,10 @@ class BatchCoder(beam.coders.Coder):
 
 _encode = msgspec.msgpack.Encoder().encode
 _decode_runs = msgspec.msgpack.Decoder(list[tuple[str, msgspec.Raw]]).decode
+_RECORDS: tuple[type[Any], ...] = (*STREAMS.values(), ContextCreate, Accumulator)
 _DECODE: dict[str, Callable[[msgspec.Raw], list[Any]]] = {
     record.__name__: msgspec.msgpack.Decoder(list[record]).decode  # type: ignore[valid-type]
-    for record in (*STREAMS.values(), ContextCreate, Accumulator)
+    for record in _RECORDS
 }
 
 beam.coders.registry.register_coder(Batch, BatchCoder)
