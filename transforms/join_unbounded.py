@@ -12,13 +12,18 @@ from apache_beam.coders import BytesCoder, TupleCoder, VarIntCoder
 from apache_beam.metrics import Metrics
 from apache_beam.transforms.timeutil import TimeDomain
 from apache_beam.transforms.userstate import BagStateSpec, ReadModifyWriteStateSpec, TimerSpec, on_timer
+from apache_beam.transforms.window import GlobalWindow, TimestampedValue
 from apache_beam.utils.timestamp import Timestamp
+from apache_beam.utils.windowed_value import WindowedValue
 
 from huntbeam.schemas import streams
 from huntbeam.schemas.sysmon import NETWORK_CONNECT, PROCESS_CREATE, PROCESS_TERMINATE
 from huntbeam.transforms.batches import tagged
-from huntbeam.transforms.join import JoinKind, KeyedJoin, Stamped, Waits
+from huntbeam.transforms.join import JoinKind, KeyedJoin, Output, Stamped, Waits
 from huntbeam.transforms.join_batches import JoinBatches
+from huntbeam.transforms.state_cache import weigh_cheaply
+
+GATHERED = 10_000  # elements of a bundle gathered at once: what bounds its memory
 
 
 class Element(msgspec.Struct, frozen=True, array_like=True):
@@ -42,23 +47,52 @@ class JoinUnbounded(beam.PTransform):
         """PCollection[tuple[str, Element]] -> PCollections of list[SysmonJoin] and list[SysmonUnmatched]."""
         return (
             rows
-            | "Encode" >> beam.Map(_encoded).with_output_types(tuple[str, bytes])
-            | "Join" >> tagged(_JoinKey(self.kind, self.waits), streams.JOIN, streams.UNMATCHED)
+            | "Gather" >> beam.ParDo(_Gather()).with_output_types(tuple[str, bytes])
+            | "Join" >> tagged(JoinKeyFn(self.kind, self.waits), streams.JOIN, streams.UNMATCHED)
         )
 
 
+class _Arrived(msgspec.Struct, frozen=True, array_like=True):
+    a: int
+    element: Element
+
+
 _encode = msgspec.msgpack.Encoder().encode
-_decode = msgspec.msgpack.Decoder(Element).decode
+_decode = msgspec.msgpack.Decoder(list[_Arrived]).decode
 
 
-def _encoded(keyed: tuple[str, Element]) -> tuple[str, bytes]:
-    return keyed[0], _encode(keyed[1])
+class _Gather(beam.DoFn):
+    """A bundle's elements by key: a key's state is asked for once a bundle, not once an element.
+
+    What is put out has the earliest arrival among its elements, so no watermark passes one of them.
+    """
+
+    def start_bundle(self) -> None:
+        self._keys: dict[str, list[_Arrived]] = {}
+        self._count = 0
+
+    def process(
+        self, keyed: tuple[str, Element], timestamp: Any = beam.DoFn.TimestampParam
+    ) -> Iterator[TimestampedValue]:
+        key, element = keyed
+        self._keys.setdefault(key, []).append(_Arrived(_millis(timestamp), element))
+        self._count += 1
+        if self._count >= GATHERED:
+            yield from (TimestampedValue(gathered, _timestamp(first)) for first, gathered in self._flush())
+
+    def finish_bundle(self) -> Iterator[WindowedValue]:
+        yield from (WindowedValue(gathered, _timestamp(first), [GlobalWindow()]) for first, gathered in self._flush())
+
+    def _flush(self) -> Iterator[tuple[int, tuple[str, bytes]]]:
+        for key, arrived in self._keys.items():
+            yield min(one.a for one in arrived), (key, _encode(arrived))
+        self._keys, self._count = {}, 0
 
 
 _STAMPED = TupleCoder((VarIntCoder(), VarIntCoder(), BytesCoder()))
 
 
-class _JoinKey(beam.DoFn):
+class JoinKeyFn(beam.DoFn):
     """One key's KeyedJoin on Beam's state and timers. All timers are event time on arrival; none is REAL_TIME."""
 
     CREATES = BagStateSpec("creates", _STAMPED)
@@ -76,10 +110,13 @@ class _JoinKey(beam.DoFn):
         self._batches = JoinBatches(self.__class__)
         self._conflicts = Metrics.counter(self.__class__, "create_conflict")
 
+    def setup(self) -> None:
+        """Once a worker process."""
+        weigh_cheaply()
+
     def process(
         self,
-        element: tuple[str, bytes],
-        timestamp: Any = beam.DoFn.TimestampParam,
+        gathered: tuple[str, bytes],
         creates: Any = beam.DoFn.StateParam(CREATES),
         waiting: Any = beam.DoFn.StateParam(WAITING),
         touched: Any = beam.DoFn.StateParam(TOUCHED),
@@ -90,15 +127,18 @@ class _JoinKey(beam.DoFn):
         due: Any = beam.DoFn.TimerParam(DUE),
         expire: Any = beam.DoFn.TimerParam(EXPIRE),
     ) -> Iterator[beam.pvalue.TaggedOutput]:
-        """One element of a key."""
+        """The elements of a key that one bundle brought."""
         cell = _BeamCell(creates, waiting, touched, terminated, named, due_at, wake, due, expire, self._conflicts)
-        item, a = _decode(element[1]), _millis(timestamp)
-        if item.event_id == PROCESS_CREATE:
-            self._core.on_create(cell, a, item.row)
-        elif item.event_id == NETWORK_CONNECT:
-            yield from self._batches.of(self._core.on_connect(cell, a, item.row))
-        elif item.event_id == PROCESS_TERMINATE:
-            self._core.on_terminate(cell, a)
+        yield from self._batches.of(self._feed(cell, _decode(gathered[1])))
+
+    def _feed(self, cell: _BeamCell, arrived: list[_Arrived]) -> Iterator[Output]:
+        for one in arrived:
+            if one.element.event_id == PROCESS_CREATE:
+                self._core.on_create(cell, one.a, one.element.row)
+            elif one.element.event_id == NETWORK_CONNECT:
+                yield from self._core.on_connect(cell, one.a, one.element.row)
+            elif one.element.event_id == PROCESS_TERMINATE:
+                self._core.on_terminate(cell, one.a)
 
     @on_timer(WAKE)
     def on_wake(
