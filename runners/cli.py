@@ -75,7 +75,7 @@ def _parser() -> argparse.ArgumentParser:
     replay = commands.add_parser(
         "replay",
         help="archived logs in, results out",
-        description="Reads archived Windows logs and writes process creates, network connects, their join, the "
+        description="Reads archived Windows logs and writes process creates, network connects, their join, the\n"
         "connects without a create, counts in tumbling windows, and dead letters.",
         epilog=REPLAY_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,

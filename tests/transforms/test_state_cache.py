@@ -11,7 +11,6 @@ from huntbeam.transforms.join import JoinKind, Waits
 from huntbeam.transforms.join_unbounded import JoinKeyFn
 from huntbeam.transforms.state_cache import ENTRY, weigh_cheaply, weight
 
-
 BEAMS_OWN = statecache.get_deep_size  # tests are collected before any of them replaces it
 
 
