@@ -114,7 +114,10 @@ class Scanner:
         """Feeds one worker and passes on its frames."""
         try:
             command = [sys.executable, "-m", "huntbeam.transforms.scan"]
-            with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as worker:  # noqa: S603
+            # A session of its own: Ctrl-C in a terminal is for the process that asked, which then ends its workers.
+            with subprocess.Popen(  # noqa: S603
+                command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, start_new_session=True
+            ) as worker:
                 try:
                     self._converse(worker)
                 finally:
