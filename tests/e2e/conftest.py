@@ -19,7 +19,7 @@ def bucket(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     monkeypatch.setenv("STORAGE_EMULATOR_HOST", f"http://127.0.0.1:{port}")
-    # without credentials Beam looks for a metadata server for 18 s, then goes on anonymously
+    # without credentials Beam may look for a metadata server for a while before it goes on anonymously
     monkeypatch.setattr(auth._Credentials, "_credentials_init", True)
     monkeypatch.setattr(auth._Credentials, "_credentials", None)
     server = create_server("127.0.0.1", port, in_memory=True, default_bucket=BUCKET)

@@ -13,7 +13,7 @@ from apache_beam.io.filesystems import FileSystems
 from huntbeam.runners.cli import main
 from tests.conftest import ROOT, read_rows, run_replay
 
-pytestmark = pytest.mark.e2e
+pytestmark = [pytest.mark.e2e, pytest.mark.usefixtures("bucket")]
 
 SAMPLE = ROOT / "samples" / "logs"
 
@@ -53,7 +53,7 @@ def test_from_and_to_a_bucket(bucket: str, tmp_path: Path, pattern: str) -> None
 
 
 def test_reading_processes_read_a_bucket(bucket: str, tmp_path: Path) -> None:
-    """As a user runs it, without credentials: the first look at the bucket takes 18 s in each process."""
+    """As a user runs it, without credentials."""
     local = run_replay(tmp_path / "local", SAMPLE)
     command = [sys.executable, "-m", "huntbeam.runners.cli", "replay", "--quiet", "--workers", "2"]
     command += ["--input", f"{bucket}/logs", "--output", str(tmp_path / "out")]

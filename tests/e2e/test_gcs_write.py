@@ -12,7 +12,7 @@ from huntbeam.schemas.window import WindowCount
 from huntbeam.transforms.publish import OutputError, discard, prepare, publish
 from huntbeam.transforms.write import Format, ReportPart, WriteManifest, WriteRows, read_manifest
 
-pytestmark = pytest.mark.e2e
+pytestmark = [pytest.mark.e2e, pytest.mark.usefixtures("bucket")]
 
 TWO = {name: STREAMS[name] for name in ("window_counts", "dead_letters")}
 TIME = "2019-05-18T20:36:50.123Z"
