@@ -17,8 +17,8 @@ from huntbeam.transforms.dedupe import DedupeBounded
 from huntbeam.transforms.digest import Digested
 from huntbeam.transforms.join import JoinKind
 from huntbeam.transforms.join_bounded import JoinBounded
+from huntbeam.transforms.report import ReportPart
 from huntbeam.transforms.windows_bounded import CountBounded
-from huntbeam.transforms.write import ReportPart
 
 REPORT = "report"
 _JOINABLE = "joinable"

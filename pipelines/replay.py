@@ -11,8 +11,10 @@ from apache_beam.metrics import Metrics
 from huntbeam.pipelines.graph import REPORT, Steps, build
 from huntbeam.transforms.digest import Digested, Plan
 from huntbeam.transforms.read import Span
+from huntbeam.transforms.report import ReportPart, WrittenFile
+from huntbeam.transforms.row_writers import Format
 from huntbeam.transforms.scan import Scanner, claim
-from huntbeam.transforms.write import Format, ReportPart, WriteManifest, WriteRows, WrittenFile
+from huntbeam.transforms.write import WriteManifest, WriteRows
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,9 @@ from huntbeam.schemas.streams import EVENTS, STREAMS
 from huntbeam.transforms.digest import Plan
 from huntbeam.transforms.publish import discard, prepare, publish
 from huntbeam.transforms.read import Span
-from huntbeam.transforms.write import Format, ReportPart, read_manifest
+from huntbeam.transforms.report import ReportPart
+from huntbeam.transforms.row_writers import Format
+from huntbeam.transforms.write import read_manifest
 
 _MANIFEST = "manifest.json"
 

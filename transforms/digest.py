@@ -26,10 +26,9 @@ from huntbeam.schemas.values import integer, text
 from huntbeam.schemas.winlog import WinlogEvent, parse_record
 from huntbeam.transforms.read import Block, Records, Torn
 from huntbeam.transforms.rekey import flatten, read_event, require_process, with_source_process
+from huntbeam.transforms.report import OTHER, PAIRS
 
-PAIRS = 10_000  # (provider, event id) pairs counted by name; an attacker chooses both
 SPELLINGS = 4 * PAIRS  # of them, as records write them: event ids are numbers or text
-OTHER = ("other", None)
 _SOURCE_PROCESS_EVENTS = frozenset((8, 10))
 _PROVIDER = PROVIDER.lower()
 

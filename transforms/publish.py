@@ -22,8 +22,9 @@ from apache_beam.io.filesystems import FileSystems
 
 from huntbeam.schemas.errors import UnusableError
 from huntbeam.schemas.streams import STREAMS
+from huntbeam.transforms.report import ReportPart, WrittenFile
 from huntbeam.transforms.row_writers import Format, row_writer
-from huntbeam.transforms.write import ReportPart, WrittenFile, create
+from huntbeam.transforms.write import create
 
 SUCCESS = "_SUCCESS"
 _ASIDE = re.compile(r"\.huntbeam-[0-9a-f]{12}")

@@ -21,19 +21,8 @@ from apache_beam.transforms.window import GlobalWindow
 from apache_beam.utils.windowed_value import WindowedValue
 
 from huntbeam.schemas.streams import STREAMS
+from huntbeam.transforms.report import ReportPart, WrittenFile, merge
 from huntbeam.transforms.row_writers import Format, row_writer
-
-__all__ = [
-    "Format",
-    "ReportPart",
-    "WriteManifest",
-    "WriteRows",
-    "WrittenFile",
-    "create",
-    "merge",
-    "read_manifest",
-    "write_manifest",
-]
 
 MAX_FILE_BYTES = 256 * 1024 * 1024
 
@@ -42,15 +31,6 @@ def create(path: str) -> BinaryIO:
     """Opens a local or gs:// file for writing, its folders made; what is written is what is stored."""
     file: BinaryIO = FileSystems.create(path, "application/octet-stream", CompressionTypes.UNCOMPRESSED)
     return file
-
-
-class WrittenFile(msgspec.Struct, frozen=True):
-    """A finished file aside."""
-
-    stream: str
-    path: str
-    rows: int
-    bytes: int
 
 
 class _OpenFile:
@@ -152,55 +132,6 @@ class WriteRows(beam.PTransform):
         """Wires."""
         fn = WriteBatchesFn(self.stream, self.folder, self.format, self.max_file_bytes)
         return batches | "WriteFiles" >> beam.ParDo(fn).with_output_types(WrittenFile)
-
-
-EventCount = tuple[str | None, str | int | None, int]  # provider, event id, events
-
-
-class ReportPart(msgspec.Struct, frozen=True):
-    """A part of what a run has to report; merge() makes one of two."""
-
-    files: list[WrittenFile] = []
-    tallies: dict[str, int] = {}
-    events: list[EventCount] = []
-
-
-MAX_EVENT_KINDS = 10_000
-OTHER = ("other", None)
-
-
-def merge(*parts: ReportPart) -> ReportPart:
-    """One report of any number, commutative and associative; lists come out sorted.
-
-    Of the (provider, event id) pairs the first 10,000 in sort order keep their counts, the rest is counted as
-    ("other", None). By sort order, and not by count, because only then no order of merging changes the result.
-    """
-    files = sorted((file for part in parts for file in part.files), key=lambda file: (file.stream, file.path))
-    tallies: dict[str, int] = {}
-    for part in parts:
-        for name, count in part.tallies.items():
-            tallies[name] = tallies.get(name, 0) + count
-    return ReportPart(files, dict(sorted(tallies.items())), _merge_events(part.events for part in parts))
-
-
-def _merge_events(lists: Iterable[list[EventCount]]) -> list[EventCount]:
-    counts: dict[tuple[str | None, str | int | None], int] = {}
-    for events in lists:
-        for provider, event_id, count in events:
-            counts[provider, event_id] = counts.get((provider, event_id), 0) + count
-    other = counts.pop(OTHER, 0)
-    pairs = sorted(counts, key=_pair_order)
-    other += sum(counts[pair] for pair in pairs[MAX_EVENT_KINDS:])
-    merged: list[EventCount] = [(*pair, counts[pair]) for pair in pairs[:MAX_EVENT_KINDS]]
-    return [*merged, (*OTHER, other)] if other else merged
-
-
-def _pair_order(pair: tuple[str | None, str | int | None]) -> tuple[object, ...]:
-    """Total over mixed types: text by provider, then numbers before text before null."""
-    provider, event_id = pair
-    if event_id is None:
-        return provider is None, provider or "", 2
-    return provider is None, provider or "", isinstance(event_id, str), event_id
 
 
 class MergeReportsFn(beam.CombineFn):

@@ -10,7 +10,9 @@ from apache_beam.testing.test_pipeline import TestPipeline
 from huntbeam.schemas.streams import STREAMS
 from huntbeam.schemas.window import WindowCount
 from huntbeam.transforms.publish import OutputError, discard, prepare, publish
-from huntbeam.transforms.write import Format, ReportPart, WriteManifest, WriteRows, read_manifest
+from huntbeam.transforms.report import ReportPart
+from huntbeam.transforms.row_writers import Format
+from huntbeam.transforms.write import WriteManifest, WriteRows, read_manifest
 
 pytestmark = [pytest.mark.e2e, pytest.mark.usefixtures("bucket")]
 

@@ -17,7 +17,8 @@ from huntbeam.transforms.digest import Plan
 from huntbeam.transforms.join import JoinKind
 from huntbeam.transforms.publish import prepare, publish
 from huntbeam.transforms.read import expand, spans
-from huntbeam.transforms.write import Format, read_manifest
+from huntbeam.transforms.row_writers import Format
+from huntbeam.transforms.write import read_manifest
 from tests.conftest import ROOT, Rows, read_rows, run_replay
 
 SAMPLE = ROOT / "samples" / "logs"

@@ -19,8 +19,9 @@ from hypothesis import strategies as st
 from huntbeam.schemas.clock import EventTime
 from huntbeam.schemas.dead_letter import Original, RecordError
 from huntbeam.schemas.sysmon import NetworkConnect, ProcessCreate
-from huntbeam.transforms.digest import PAIRS, Digest, Digested, Plan
+from huntbeam.transforms.digest import Digest, Digested, Plan
 from huntbeam.transforms.read import Block, Records, Torn
+from huntbeam.transforms.report import PAIRS
 from tests.events import (
     CONNECT,
     CONNECT_DATA,

@@ -10,7 +10,8 @@ from apache_beam.io.filesystems import FileSystems
 from huntbeam.schemas.arrow import arrow_schema
 from huntbeam.schemas.streams import STREAMS
 from huntbeam.transforms.publish import OutputError, discard, prepare, publish
-from huntbeam.transforms.write import Format, ReportPart, WrittenFile
+from huntbeam.transforms.report import ReportPart, WrittenFile
+from huntbeam.transforms.row_writers import Format
 
 TWO = {name: STREAMS[name] for name in ("sysmon_join", "dead_letters")}
 

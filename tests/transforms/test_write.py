@@ -13,7 +13,9 @@ from apache_beam.testing.test_pipeline import TestPipeline
 
 from huntbeam.schemas.window import WindowCount
 from huntbeam.transforms import write
-from huntbeam.transforms.write import Format, ReportPart, WriteManifest, WriteRows, WrittenFile, merge
+from huntbeam.transforms.report import ReportPart
+from huntbeam.transforms.row_writers import Format
+from huntbeam.transforms.write import WriteManifest, WriteRows
 
 STREAM = "window_counts"
 
@@ -126,19 +128,3 @@ def test_an_abandoned_bundle_emits_nothing(tmp_path: Path) -> None:
     fn.start_bundle()
     fn.process([_row(2)])
     assert len(list(fn.finish_bundle())) == 1
-
-
-def test_merge_adds_up_in_any_order() -> None:
-    a = ReportPart([WrittenFile("s", "b", 1, 1)], {"x": 1}, [("p", 1, 2), (None, None, 1)])
-    b = ReportPart([WrittenFile("s", "a", 1, 1)], {"x": 2, "y": 1}, [("p", 1, 3), ("p", "1", 1)])
-    assert merge(a, b) == merge(b, a)
-    assert merge(a, b).tallies == {"x": 3, "y": 1}
-    assert merge(a, b).events == [("p", 1, 5), ("p", "1", 1), (None, None, 1)]
-    assert [file.path for file in merge(a, b).files] == ["a", "b"]
-
-
-def test_merge_bounds_the_kinds_of_events_whatever_the_order(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(write, "MAX_EVENT_KINDS", 3)
-    a, b, c = (ReportPart(events=[("p", number, 1) for number in range(start, start + 4)]) for start in (0, 3, 1))
-    assert merge(a, merge(b, c)) == merge(merge(a, b), c) == merge(merge(c, a), b) == merge(a, b, c)
-    assert merge(a, b, c).events == [("p", 0, 1), ("p", 1, 2), ("p", 2, 2), ("other", None, 7)]
