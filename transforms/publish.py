@@ -79,7 +79,11 @@ def publish(
     if unknown:
         raise ValueError(f"files of unknown streams: {', '.join(sorted(unknown))}")
     _refuse_foreign(output)
-    _move(output, FileSystems.join(aside, _REPLACED), _ours(output))
+    try:
+        _move(output, FileSystems.join(aside, _REPLACED), _ours(output))
+    except BaseException:
+        _restore(output, aside)
+        raise
     try:
         for stream, record in streams.items():
             files = [file for file in manifest.files if file.stream == stream]
@@ -97,9 +101,13 @@ def publish(
 def discard(aside: str) -> None:
     """Removes the folder aside of a failed run, and the output folder where prepare() made it.
 
-    Only logs when it cannot: the failure itself is what matters.
+    Only logs when it cannot: the failure itself is what matters. Earlier results that could not be put back stay in
+    it for the next run, which does that.
     """
     try:
+        if _ours(FileSystems.join(aside, _REPLACED)):
+            _log.warning("%s holds the earlier results; the next run with --overwrite puts them back", aside)
+            return
         started = Path(aside, _STARTED)
         made = _is_local(aside) and started.exists() and started.read_bytes() == _MADE
         _remove_folder(aside)
@@ -172,9 +180,14 @@ def _ours(output: str) -> list[str]:
 
 
 def _put_back(output: str, aside: str) -> None:
-    """Undoes a publishing that failed: its files go, those it replaced come back, `_SUCCESS` last."""
-    replaced = FileSystems.join(aside, _REPLACED)
+    """Undoes a publishing that failed: its files go, those it replaced come back."""
     _remove(output, _ours(output))
+    _restore(output, aside)
+
+
+def _restore(output: str, aside: str) -> None:
+    """Brings the replaced files back, `_SUCCESS` last."""
+    replaced = FileSystems.join(aside, _REPLACED)
     _move(replaced, output, reversed(_ours(replaced)))
 
 

@@ -211,3 +211,42 @@ def test_a_run_killed_while_publishing_is_undone_by_the_next(tmp_path: Path, mon
 def test_discard_removes_the_output_folder_that_prepare_made(tmp_path: Path) -> None:
     discard(prepare(str(tmp_path / "new"), overwrite=False))
     assert list(tmp_path.iterdir()) == []
+
+
+def test_when_earlier_results_cannot_all_be_moved_aside_they_come_back(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _complete(tmp_path, "old", "old too")
+    before = {name: (tmp_path / name).read_bytes() for name in _tree(tmp_path)}
+    aside = prepare(str(tmp_path), overwrite=True)
+    rename = FileSystems.rename
+
+    def failing(sources: list[str], targets: list[str]) -> None:
+        if "replaced" in targets[0]:
+            rename(sources[:2], targets[:2])
+            raise OSError("disk gone")
+        rename(sources, targets)
+
+    monkeypatch.setattr(FileSystems, "rename", failing)
+    with pytest.raises(OSError, match="disk gone"):
+        publish(str(tmp_path), aside, ReportPart(), TWO, Format.JSONL, {})
+    discard(aside)
+    assert {name: (tmp_path / name).read_bytes() for name in _tree(tmp_path)} == before
+
+
+def test_discard_keeps_earlier_results_that_could_not_be_put_back(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _complete(tmp_path, "old")
+    before = {name: (tmp_path / name).read_bytes() for name in _tree(tmp_path)}
+    aside = prepare(str(tmp_path), overwrite=True)
+    _fail_at_the_second_rename(monkeypatch)
+    monkeypatch.setattr("huntbeam.transforms.publish._put_back", lambda *_: None)  # as if that had failed too
+    with pytest.raises(OSError, match="no space left"):
+        publish(
+            str(tmp_path), aside, ReportPart([_aside_file(aside, s, "p", "new") for s in TWO]), TWO, Format.JSONL, {}
+        )
+    discard(aside)
+    monkeypatch.undo()
+    discard(prepare(str(tmp_path), overwrite=True))
+    assert {name: (tmp_path / name).read_bytes() for name in _tree(tmp_path)} == before
