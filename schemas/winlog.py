@@ -60,7 +60,10 @@ class WinlogEvent(msgspec.Struct, frozen=True):
 
 
 def identifying(data: dict[str, Json]) -> dict[str, str]:
-    """Event data as event_uid sees it: text, without null and empty values, GUIDs canonical."""
+    """Event data as event_uid sees it: text, without null and empty values, GUIDs canonical.
+
+    Most values are text that no GUID can be: those need no call, of a dozen or two an event.
+    """
     return {
         name: value
         for name, raw in data.items()
@@ -81,7 +84,6 @@ class Envelope(msgspec.Struct):
 
     timestamp: Any = msgspec.field(default=None, name="@timestamp")
     winlog: msgspec.Raw = _NULL  # Winlogbeat 7 and 8
-    event: msgspec.Raw = _NULL
     event_id: Any = None  # Winlogbeat 6, from here
     source_name: Any = None
     log_name: Any = None

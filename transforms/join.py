@@ -212,12 +212,13 @@ class KeyedJoin(msgspec.Struct, frozen=True):
     def _settle(self, cell: Cell, creates: Sequence[Stamped], at: int | None) -> Generator[Output, None, list[Stamped]]:
         """Joins the waiting connects that a create came for in time, gives up those whose wait is over at `at`."""
         waiting, left = cell.waiting(), []
-        came = min((c.first for c in creates), default=None)
+        create = _best(creates) if creates and waiting else None
+        came = min((c.first for c in creates), default=0)
         for connect in waiting:
             last = connect.first + self.waits.join
-            if came is not None and came <= last:
+            if create is not None and came <= last:
                 self._note_named(cell)
-                yield joined(_decode_connect(connect.row), _best(creates))
+                yield joined(_decode_connect(connect.row), create)
             elif at is not None and last < at:
                 yield from given_up(_decode_connect(connect.row), NO_CREATE, self.kind)
             else:

@@ -72,7 +72,7 @@ def publish(
 
     Each of `streams` gets at least one file. The folder aside goes, `_SUCCESS` is written last; until then a reader
     sees a folder without it. Raises OutputError for foreign files that came meanwhile, ValueError for a file of a
-    stream that is not among `streams`, OSError when a file cannot be moved (the folder aside stays then).
+    stream that is not among `streams`, OSError when a file cannot be moved (earlier results are put back then).
     """
     output = _folder(output)
     unknown = {file.stream for file in manifest.files} - set(streams)

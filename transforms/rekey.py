@@ -59,6 +59,7 @@ def flatten(reading: Reading, record: type[R]) -> R:
     """The row of an event: the columns of `record`, whose first is the event time and whose last seven are ours."""
     get = reading.data.get
     event = reading.event
+    # Most columns are null or text already; the calls that convert them would be most of this function's time.
     return positional(record)(
         reading.time,
         *[
