@@ -11,8 +11,10 @@ from collections.abc import Sequence
 from importlib.metadata import version
 from typing import Any, Self
 
-from huntbeam.pipelines.options import REPLAY_EPILOG, add_replay_arguments, replay_options
+from huntbeam.runners.commands import replay
 from huntbeam.schemas.errors import UnusableError
+
+_COMMANDS = (replay,)
 
 DONE, FAILED, UNUSABLE, INTERRUPTED = 0, 1, 2, 130
 
@@ -27,7 +29,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _attempt(args: argparse.Namespace, stopped: _Stopped) -> int:
     try:
-        args.run(args)
+        code: int | None = args.run(args)
     except UnusableError as error:
         return _say(error, UNUSABLE)
     except KeyboardInterrupt:
@@ -38,7 +40,7 @@ def _attempt(args: argparse.Namespace, stopped: _Stopped) -> int:
         if args.verbose:
             logging.exception("the run failed")
         return _say(_sentence(error), FAILED)
-    return DONE
+    return DONE if code is None else code
 
 
 class _Stopped:
@@ -72,23 +74,9 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"huntbeam {version('huntbeam')}")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    replay = commands.add_parser(
-        "replay",
-        help="archived logs in, results out",
-        description="Reads archived Windows logs and writes process creates, network connects, their join, the\n"
-        "connects without a create, counts in tumbling windows, and dead letters.",
-        epilog=REPLAY_EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    add_replay_arguments(replay)
-    replay.set_defaults(run=_replay)
+    for command in _COMMANDS:
+        command.add(commands)
     return parser
-
-
-def _replay(args: argparse.Namespace) -> None:
-    from huntbeam.runners.direct import run_replay
-
-    run_replay(replay_options(args))
 
 
 def _sentence(error: BaseException) -> str:

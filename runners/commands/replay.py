@@ -1,0 +1,28 @@
+"""`huntbeam replay`: archived logs in, results out."""
+
+from __future__ import annotations
+
+import argparse
+from typing import Any
+
+from huntbeam.pipelines.options import REPLAY_EPILOG, add_replay_arguments, replay_options
+
+
+def add(commands: Any) -> None:
+    """Declares the command."""
+    parser = commands.add_parser(
+        "replay",
+        help="archived logs in, results out",
+        description="Reads archived Windows logs and writes process creates, network connects, their join, the\n"
+        "connects without a create, counts in tumbling windows, and dead letters.",
+        epilog=REPLAY_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    add_replay_arguments(parser)
+    parser.set_defaults(run=_run)
+
+
+def _run(args: argparse.Namespace) -> None:
+    from huntbeam.runners.direct import run_replay
+
+    run_replay(replay_options(args))
