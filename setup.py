@@ -19,7 +19,9 @@ setup(
     package_dir={f"huntbeam.{d}": d for d in FOLDERS},
     install_requires=[
         "apache-beam>=2.77,<2.79",  # the graph and its runners; a minor release may move runner internals
-        "fastavro>=1.9,<2",  # Avro files
+        "confluent-kafka>=2.6,<3",  # topics, archive, dedupe and the stream without Java; librdkafka is its engine
+        "cryptography>=45,<51",  # PEM into the PKCS12 stores that Java's Kafka client reads
+        "fastavro>=1.9,<2",  # Avro files and topics
         "google-cloud-storage>=2.18,<4",  # gs:// through Beam's filesystems
         "msgspec>=0.19,<0.23",  # JSON straight into typed structs; still 0.x, so bounded by the minor
         "pyarrow>=16,<26",  # Parquet files; the upper bound is Beam's

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import apache_beam as beam
 from apache_beam.pvalue import TaggedOutput
@@ -14,26 +15,47 @@ from huntbeam.schemas.sysmon import NETWORK_CONNECT, PROCESS_CREATE
 from huntbeam.schemas.window import Counter
 from huntbeam.transforms.batches import Batch, tagged
 from huntbeam.transforms.dedupe import DedupeBounded
+from huntbeam.transforms.dedupe_unbounded import DedupeUnbounded
 from huntbeam.transforms.digest import Digested
 from huntbeam.transforms.join import JoinKind
 from huntbeam.transforms.join_bounded import JoinBounded
-from huntbeam.transforms.report import ReportPart
+from huntbeam.transforms.join_keyed import Waits
+from huntbeam.transforms.join_unbounded import JoinUnbounded
 from huntbeam.transforms.windows_bounded import CountBounded
+from huntbeam.transforms.windows_unbounded import CountUnbounded
 
-REPORT = "report"
 _JOINABLE = "joinable"
 _COUNTABLE = "countable"
 
 
 @dataclass(frozen=True)
+class Clock:
+    """What only a stream has: how long it waits, in milliseconds of its clock."""
+
+    waits: Waits
+    window_grace_ms: int
+    allowed_lateness_ms: int
+    early_firing_ms: int | None
+    dedupe_window_ms: int
+    read_time: bool = False  # arrivals are times of reading, not Kafka's append times
+
+
+@dataclass(frozen=True)
 class Steps:
-    """What the graph does with rows."""
+    """What the graph does with rows; with a clock the input has no end."""
 
     join: JoinKind
     dedupe: bool
     events: bool
     counters: tuple[Counter, ...]
     window_ms: int
+    clock: Clock | None = None
+
+
+class _Wiring(NamedTuple):
+    dedupe: beam.PTransform
+    join: beam.PTransform
+    windows: beam.PTransform
 
 
 def output_streams(steps: Steps) -> list[str]:
@@ -43,25 +65,42 @@ def output_streams(steps: Steps) -> list[str]:
 
 
 def build(digested: beam.PCollection, steps: Steps) -> dict[str, beam.PCollection]:
-    """PCollection[Digested] -> batches of rows by stream name, and `report`: PCollection[ReportPart]."""
+    """PCollection[Digested] -> batches of rows by stream name."""
+    wiring = _wiring(steps)
     out: dict[str, beam.PCollection] = {}
     rows = digested
     if steps.dedupe:
-        copies = digested | "Dedupe" >> DedupeBounded()
+        copies = digested | "Dedupe" >> wiring.dedupe
         rows, out[streams.DUPLICATES] = copies["main"], copies[streams.DUPLICATES]
     split = rows | "Split" >> tagged(
         _split, streams.PROCESS_CREATE, streams.NETWORK_CONNECT, streams.EVENTS, _JOINABLE, _COUNTABLE
     )
-    joined = split[_JOINABLE] | "Join" >> JoinBounded(steps.join)
-    windows = split[_COUNTABLE] | "Windows" >> CountBounded(steps.counters, steps.window_ms)
+    joined = split[_JOINABLE] | "Join" >> wiring.join
     out |= {name: split[name] for name in (streams.PROCESS_CREATE, streams.NETWORK_CONNECT)}
     out |= {name: joined[name] for name in (streams.JOIN, streams.UNMATCHED)}
-    out[streams.WINDOW_COUNTS] = windows
-    out[streams.DEAD_LETTERS] = digested | "DeadLetters" >> beam.Map(_dead_letters).with_output_types(Batch)
-    out[REPORT] = digested | "Report" >> beam.Map(_report)
+    out[streams.WINDOW_COUNTS] = split[_COUNTABLE] | "Windows" >> wiring.windows
+    out[streams.DEAD_LETTERS] = digested | "DeadLetters" >> beam.FlatMap(_dead_letters).with_output_types(Batch)
     if steps.events:
         out[streams.EVENTS] = split[streams.EVENTS]
     return out
+
+
+def _wiring(steps: Steps) -> _Wiring:
+    """The one place where bounded and unbounded part."""
+    clock = steps.clock
+    if clock is None:
+        return _Wiring(DedupeBounded(), JoinBounded(steps.join), CountBounded(steps.counters, steps.window_ms))
+    return _Wiring(
+        DedupeUnbounded(clock.dedupe_window_ms),
+        JoinUnbounded(steps.join, clock.waits, clock.read_time),
+        CountUnbounded(
+            steps.counters,
+            steps.window_ms,
+            clock.window_grace_ms,
+            clock.allowed_lateness_ms,
+            clock.early_firing_ms,
+        ),
+    )
 
 
 def _split(digested: Digested) -> Iterator[TaggedOutput]:
@@ -71,15 +110,12 @@ def _split(digested: Digested) -> Iterator[TaggedOutput]:
         streams.PROCESS_CREATE: digested.creates,
         streams.NETWORK_CONNECT: digested.connects,
         streams.EVENTS: digested.events,
-        _JOINABLE: [*digested.creates, *digested.context, *digested.connects],
+        _JOINABLE: [*digested.creates, *digested.context, *digested.connects, *digested.terminates],
         _COUNTABLE: [*digested.creates, *digested.connects, *others],
     }
     yield from (TaggedOutput(name, batch) for name, batch in batches.items() if batch)
 
 
-def _dead_letters(digested: Digested) -> list[DeadLetter]:
-    return digested.dead_letters
-
-
-def _report(digested: Digested) -> ReportPart:
-    return ReportPart(tallies=digested.tallies, events=digested.pairs)
+def _dead_letters(digested: Digested) -> Iterator[list[DeadLetter]]:
+    if digested.dead_letters:
+        yield digested.dead_letters

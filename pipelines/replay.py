@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import apache_beam as beam
 from apache_beam.metrics import Metrics
 
-from huntbeam.pipelines.graph import REPORT, Steps, build
+from huntbeam.pipelines.graph import Steps, build
 from huntbeam.transforms.digest import Digested, Plan
 from huntbeam.transforms.read import Span
 from huntbeam.transforms.report import ReportPart, WrittenFile
@@ -32,13 +32,18 @@ class Replay:
 
 def replay(pipeline: beam.Pipeline, job: Replay) -> None:
     """Wires the graph between the archive and the files."""
-    rows = build(pipeline | "Read" >> ReadArchive(job.spans, job.plan, job.ticket), job.steps)
-    report = rows.pop(REPORT)
+    digested = pipeline | "Read" >> ReadArchive(job.spans, job.plan, job.ticket)
+    report = digested | "Report" >> beam.Map(_report)
     files = [
-        batches | f"Write_{stream}" >> WriteRows(stream, job.aside, job.format) for stream, batches in rows.items()
+        batches | f"Write_{stream}" >> WriteRows(stream, job.aside, job.format)
+        for stream, batches in build(digested, job.steps).items()
     ]
     written = files | "Files" >> beam.Flatten() | "Written" >> beam.Map(_written)
     [report, written] | "Reports" >> beam.Flatten() | "Manifest" >> WriteManifest(job.manifest)
+
+
+def _report(digested: Digested) -> ReportPart:
+    return ReportPart(tallies=digested.tallies, events=digested.pairs)
 
 
 def _written(file: WrittenFile) -> ReportPart:

@@ -11,10 +11,10 @@ from collections.abc import Sequence
 from importlib.metadata import version
 from typing import Any, Self
 
-from huntbeam.runners.commands import replay
+from huntbeam.runners.commands import archive, jobs, peek, replay, stack, stream, topics
 from huntbeam.schemas.errors import UnusableError
 
-_COMMANDS = (replay,)
+_COMMANDS = (replay, stream, jobs, stack, topics, peek, archive)
 
 DONE, FAILED, UNUSABLE, INTERRUPTED = 0, 1, 2, 130
 
@@ -23,7 +23,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Runs a command and returns the exit code. Never shows a stack trace without --verbose."""
     args = _parser().parse_args(argv)
     logging.basicConfig(level=logging.INFO if args.verbose else logging.CRITICAL, format="%(levelname)s %(message)s")
-    with _Stopped() as stopped:
+    with _Stopped(getattr(args, "interrupted", "interrupted; the output folder is as it was")) as stopped:
         return _attempt(args, stopped)
 
 
@@ -46,8 +46,9 @@ def _attempt(args: argparse.Namespace, stopped: _Stopped) -> int:
 class _Stopped:
     """Knows whether someone asked this process to stop (SIGINT, SIGTERM)."""
 
-    def __init__(self) -> None:
+    def __init__(self, sentence: str) -> None:
         self.asked = False
+        self._sentence = sentence
         self._before: dict[signal.Signals, Any] = {}
 
     def __enter__(self) -> Self:
@@ -60,7 +61,7 @@ class _Stopped:
             signal.signal(number, handler)
 
     def __str__(self) -> str:
-        return "interrupted; the output folder is as it was"
+        return self._sentence
 
     def _ask(self, _signal: int, _frame: object) -> None:
         self.asked = True

@@ -6,10 +6,9 @@ import gc
 import time
 from uuid import uuid4
 
-from huntbeam.pipelines.options import ReplayOptions
+from huntbeam.pipelines.replay_options import ReplayOptions
 from huntbeam.runners.console import Progress, summary
-from huntbeam.schemas.sysmon import NETWORK_CONNECT, PROCESS_CREATE
-from huntbeam.transforms.digest import Plan
+from huntbeam.runners.plans import plan_of
 from huntbeam.transforms.read import expand, spans
 from huntbeam.transforms.scan import Scanner, prepare, workers_for
 
@@ -18,7 +17,7 @@ def run_replay(options: ReplayOptions) -> None:
     """Runs a replay to its end. Reading begins before Beam is loaded: each takes a core of its own."""
     started = time.monotonic()
     work = spans(expand(options.input))
-    plan = _plan(options)
+    plan = plan_of(options, options.since, options.until)
     progress = Progress(sum(span.size for span in work), options.quiet)
     scanner = Scanner(work, plan, workers_for(work, options.workers), progress.update)
     gc.disable()  # a tenth of Beam's loading is the collector looking at what stays for good
@@ -37,16 +36,3 @@ def run_replay(options: ReplayOptions) -> None:
         scanner.stop()
     if not options.quiet:
         summary(rows, report.events, report.tallies, options.output, time.monotonic() - started)
-
-
-def _plan(options: ReplayOptions) -> Plan:
-    counted = {counter.event_id for counter in options.counters} - {PROCESS_CREATE, NETWORK_CONNECT}
-    return Plan(
-        event_time=options.event_time,
-        since=options.since,
-        until=options.until,
-        hosts=options.hosts,
-        events=bool(options.streams),
-        counted=frozenset(counted),
-        dedupe=options.dedupe,
-    )

@@ -10,8 +10,8 @@ from apache_beam.options.pipeline_options import PipelineOptions
 from apache_beam.runners.portability.fn_api_runner import FnApiRunner
 
 from huntbeam.pipelines.graph import Steps, output_streams
-from huntbeam.pipelines.options import ReplayOptions
 from huntbeam.pipelines.replay import Replay, replay
+from huntbeam.pipelines.replay_options import ReplayOptions
 from huntbeam.schemas.streams import EVENTS, STREAMS
 from huntbeam.transforms.digest import Plan
 from huntbeam.transforms.publish import discard, prepare, publish

@@ -129,6 +129,13 @@ class ContextCreate(ProcessCreate, frozen=True, gc=False):
     """A process create outside the span that was asked for: connects join it, but it is no output itself."""
 
 
+class ProcessTerminate(msgspec.Struct, frozen=True, gc=False):
+    """Sysmon event 5, as far as the join needs it: a process ended. No output."""
+
+    host: Host
+    process_guid: ProcessGuid
+
+
 class _OfConnect(msgspec.Struct, frozen=True, gc=False):
     """The 17 columns that a network connect and its join begin with."""
 

@@ -10,7 +10,7 @@ import apache_beam as beam
 import msgspec
 
 from huntbeam.schemas.streams import STREAMS
-from huntbeam.schemas.sysmon import ContextCreate
+from huntbeam.schemas.sysmon import ContextCreate, ProcessTerminate
 from huntbeam.transforms.windows import Accumulator
 
 ROW_BYTES = 700  # of a row, about
@@ -45,7 +45,7 @@ class BatchCoder(beam.coders.Coder):
 
 _encode = msgspec.msgpack.Encoder().encode
 _decode_runs = msgspec.msgpack.Decoder(list[tuple[str, msgspec.Raw]]).decode
-_RECORDS: tuple[type[Any], ...] = (*STREAMS.values(), ContextCreate, Accumulator)
+_RECORDS: tuple[type[Any], ...] = (*STREAMS.values(), ContextCreate, ProcessTerminate, Accumulator)
 _DECODE: dict[str, Callable[[msgspec.Raw], list[Any]]] = {
     record.__name__: msgspec.msgpack.Decoder(list[record]).decode  # type: ignore[valid-type]
     for record in _RECORDS
@@ -54,7 +54,13 @@ _DECODE: dict[str, Callable[[msgspec.Raw], list[Any]]] = {
 beam.coders.registry.register_coder(Batch, BatchCoder)
 
 
-def tagged(fn: Callable[[Any], Iterable[beam.pvalue.TaggedOutput]] | beam.DoFn, *tags: str) -> beam.PTransform:
-    """A step whose outputs are batches, told apart by tags."""
+def tagged(
+    fn: Callable[[Any], Iterable[Any]] | beam.DoFn, *tags: str, main: str | None = None, main_type: Any = Batch
+) -> beam.PTransform:
+    """A step whose outputs are batches, told apart by tags; `main` names an output without one, of another type.
+
+    The step inside has a label that does not hang on a function's name: on Flink state is found by labels.
+    """
     step = beam.ParDo(fn) if isinstance(fn, beam.DoFn) else beam.FlatMap(fn)
-    return step.with_output_types(Batch, **dict.fromkeys(tags, Batch)).with_outputs(*tags)
+    step.label = "Do"
+    return step.with_output_types(main_type, **dict.fromkeys(tags, Batch)).with_outputs(*tags, main=main)

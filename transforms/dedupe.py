@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from operator import attrgetter
+from operator import attrgetter, itemgetter
 
 import apache_beam as beam
 
 from huntbeam.schemas import streams
 from huntbeam.schemas.sysmon import Duplicate
+from huntbeam.transforms.batches import tagged
 from huntbeam.transforms.digest import Arrival, Digested, spread
 from huntbeam.transforms.shards import SHARDS, GroupInShards, Pack, unpack
 
@@ -23,10 +24,28 @@ def first_copies(arrivals: Iterable[Arrival]) -> tuple[list[Arrival], list[Dupli
     for arrival in arrivals:
         known = first.setdefault(arrival.event_uid, arrival)
         if known is not arrival:
-            early, late = sorted((known, arrival), key=lambda a: (a.index, a.position))
+            early, late = sorted((known, arrival), key=lambda a: (a.index, a.position or 0))
             first[arrival.event_uid] = early
             further.append(late)
     return list(first.values()), [row for arrival in further if (row := duplicate(arrival)) is not None]
+
+
+def fresh_copies(
+    seen: int | None, arrived: Iterable[tuple[int, Arrival]], window_ms: int
+) -> tuple[list[tuple[int, Arrival]], list[Arrival]]:
+    """Copies of one event in a stream, each with when it came; `seen` is when the last kept one did.
+
+    Gives the copies that are kept and the further ones, which came up to window_ms after one that is kept.
+    """
+    kept: list[tuple[int, Arrival]] = []
+    further: list[Arrival] = []
+    for a, arrival in sorted(arrived, key=itemgetter(0)):
+        if seen is None or a > seen + window_ms:
+            seen = a
+            kept.append((a, arrival))
+        else:
+            further.append(arrival)
+    return kept, further
 
 
 def duplicate(arrival: Arrival) -> Duplicate | None:
@@ -60,7 +79,7 @@ class DedupeBounded(beam.PTransform):
             digested
             | "Arrivals" >> beam.Map(attrgetter("arrivals"))
             | "ByEvent" >> GroupInShards(attrgetter("event_uid"), self.shards)
-            | "FirstCopies" >> beam.FlatMap(_dedupe).with_outputs(streams.DUPLICATES, main="main")
+            | "FirstCopies" >> tagged(_dedupe, streams.DUPLICATES, main="main", main_type=Digested)
         )
 
 

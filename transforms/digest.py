@@ -16,16 +16,19 @@ from huntbeam.schemas.dead_letter import DeadLetter, Original, RecordError, dead
 from huntbeam.schemas.sysmon import (
     NETWORK_CONNECT,
     PROCESS_CREATE,
+    PROCESS_TERMINATE,
     PROVIDER,
     ContextCreate,
     NetworkConnect,
     ProcessCreate,
+    ProcessTerminate,
     SysmonEvent,
 )
-from huntbeam.schemas.values import integer, text
+from huntbeam.schemas.values import guid, integer, text
 from huntbeam.schemas.winlog import WinlogEvent, parse_record
+from huntbeam.transforms.formats import without_bom
 from huntbeam.transforms.read import Block, Records, Torn
-from huntbeam.transforms.rekey import flatten, read_event, require_process, with_source_process
+from huntbeam.transforms.rekey import Reading, flatten, read_event, require_process, with_source_process
 from huntbeam.transforms.report import OTHER, PAIRS
 
 SPELLINGS = 4 * PAIRS  # of them, as records write them: event ids are numbers or text
@@ -46,6 +49,7 @@ class Plan(msgspec.Struct, frozen=True):
     events: bool = False  # every Sysmon event as a row of sysmon_events
     counted: frozenset[int] = frozenset()  # further Sysmon event ids that counters look at
     dedupe: bool = False
+    terminates: bool = False  # Sysmon event 5: only a stream has use for it, to forget processes
 
 
 class Arrival(msgspec.Struct, frozen=True):
@@ -53,13 +57,14 @@ class Arrival(msgspec.Struct, frozen=True):
 
     event_uid: str
     index: int
-    position: int
+    position: int | None
     source: str
     record_id: str | None
     create: ProcessCreate | None = None
     context: ContextCreate | None = None
     connect: NetworkConnect | None = None
     event: SysmonEvent | None = None
+    terminate: ProcessTerminate | None = None
 
 
 class Digested(msgspec.Struct):
@@ -69,6 +74,7 @@ class Digested(msgspec.Struct):
     context: list[ContextCreate] = []
     connects: list[NetworkConnect] = []
     events: list[SysmonEvent] = []
+    terminates: list[ProcessTerminate] = []
     arrivals: list[Arrival] = []
     dead_letters: list[DeadLetter] = []
     tallies: dict[str, int] = {}
@@ -148,7 +154,7 @@ def _lines(block: Block, ends: list[int]) -> Iterator[memoryview]:
         start = end + 1
 
 
-def _decode_head(line: memoryview) -> _Head | None:
+def _decode_head(line: bytes | memoryview) -> _Head | None:
     try:
         return _heads.decode(line)
     except _DECODE_ERRORS:
@@ -160,11 +166,13 @@ class Digest:
 
     def __init__(self, plan: Plan) -> None:
         self._plan = plan
-        self._ids = frozenset((PROCESS_CREATE, NETWORK_CONNECT)) | plan.counted
+        needed = (PROCESS_CREATE, NETWORK_CONNECT, *((PROCESS_TERMINATE,) if plan.terminates else ()))
+        self._ids = plan.counted.union(needed)
         self._hosts = [re.compile(translate(h)) for h in plan.hosts]
         self._counts: dict[Pair, _Count] = {}
         self._others = {wanted: _Count(wanted) for wanted in (False, True)}
         self._known: dict[Written, _Count] = {}  # what the fast path has met
+        self._tallies: dict[str, int] = {}
         self._out = _empty()
 
     def feed(self, item: Block | Records | Torn, source: str, index: int) -> None:
@@ -174,24 +182,45 @@ class Digest:
             self._block(item, source, index)
         elif isinstance(item, Records):
             for position, raw in item.items:
-                self._record(raw, raw, source, index, position)
+                self.record(raw, source, index, position)
         else:
             self._out.dead_letters.append(dead_letter(item.error, item.original, source, item.position))
+
+    def record(self, raw: bytes, source: str, index: int, position: int | None, partition: int | None = None) -> None:
+        """One record as it came. Decoded as far as needed to tell whether it is wanted, then whole."""
+        head = _decode_head(raw)
+        count = self._recognize(head) if head is not None else None
+        if count is not None and not count.wanted:
+            count.events += 1
+        elif raw and not raw.isspace():
+            self._record(without_bom(raw), raw, source, index, position, partition)
+        else:
+            self._tally("blank_lines")
+
+    def null(self) -> None:
+        """A record without a value (a tombstone) is only counted."""
+        self._tally("null_values")
 
     def size(self) -> int:
         """How many rows take() would give."""
         out = self._out
-        rows = (out.creates, out.context, out.connects, out.events, out.arrivals, out.dead_letters)
+        rows = (out.creates, out.context, out.connects, out.events, out.terminates, out.arrivals, out.dead_letters)
         return sum(len(r) for r in rows)
 
     def take(self) -> Digested:
         """What came of everything fed since the last time."""
-        out, self._out = self._out, _empty()
+        out = self.take_rows()
+        out.tallies, self._tallies = self._tallies, {}
         counts = [*self._counts.items(), *((OTHER, count) for count in self._others.values())]
         for (provider, event_id), count in counts:
             if count.events:
                 out.pairs.append((provider, event_id, count.events))
                 count.events = 0
+        return out
+
+    def take_rows(self) -> Digested:
+        """As take(), but what is only counted stays."""
+        out, self._out = self._out, _empty()
         return out
 
     def _block(self, block: Block, source: str, index: int) -> None:
@@ -226,7 +255,9 @@ class Digest:
         else:
             self._tally("blank_lines")
 
-    def _record(self, raw: bytes, original: bytes, source: str, index: int, position: int) -> None:
+    def _record(
+        self, raw: bytes, original: bytes, source: str, index: int, position: int | None, partition: int | None = None
+    ) -> None:
         """One record on its own: it is counted, or it becomes a dead letter."""
         try:
             event = parse_record(raw)
@@ -235,25 +266,27 @@ class Digest:
                 self._rekey(event, source, index, position)
             count.events += 1
         except RecordError as error:
-            self._refuse(error, original, source, position)
+            self._refuse(error, original, source, position, partition)
         except RecursionError:
-            self._refuse(_nested_too_deeply(), original, source, position)
+            self._refuse(_nested_too_deeply(), original, source, position, partition)
         except Exception as error:  # one record must never stop a run; the tests allow none of these
-            self._refuse(_internal(error), original, source, position)
+            self._refuse(_internal(error), original, source, position, partition)
 
-    def _rekey(self, event: WinlogEvent, source: str, index: int, position: int) -> None:
+    def _rekey(self, event: WinlogEvent, source: str, index: int, position: int | None) -> None:
         plan = self._plan
         if self._hosts and not any(h.match((event.host or "").lower()) for h in self._hosts):
             self._tally("outside_host")
             return
         reading = read_event(event, plan.event_time)
-        create = connect = whole = None
+        create = connect = terminate = whole = None
         if event.event_id == PROCESS_CREATE:
             require_process(reading)
             create = flatten(reading, ProcessCreate)
         elif event.event_id == NETWORK_CONNECT:
             require_process(reading)
             connect = flatten(reading, NetworkConnect)
+        elif event.event_id == PROCESS_TERMINATE and plan.terminates:
+            terminate = _terminate(reading)
         if plan.events or event.event_id in plan.counted:
             if event.event_id in _SOURCE_PROCESS_EVENTS:
                 reading = with_source_process(reading)
@@ -267,11 +300,22 @@ class Digest:
         if not inside:
             context = flatten(reading, ContextCreate) if create is not None else None
             create = connect = whole = None
+        arrival = Arrival(
+            reading.event_uid,
+            index,
+            position,
+            source,
+            text(event.record_id),
+            create,
+            context,
+            connect,
+            whole,
+            terminate,
+        )
         if not plan.dedupe:
-            _spread(self._out, create, context, connect, whole)
-        elif inside or context is not None:
-            place = reading.event_uid, index, position, source, text(event.record_id)
-            self._out.arrivals.append(Arrival(*place, create, context, connect, whole))
+            _spread(self._out, arrival)
+        elif inside or context is not None or terminate is not None:
+            self._out.arrivals.append(arrival)
 
     def _inside(self, time: str | None) -> bool:
         since, until = self._plan.since, self._plan.until
@@ -301,38 +345,42 @@ class Digest:
     def _is_wanted(self, provider: str | None, event_id: int) -> bool:
         return (provider or "").lower() == _PROVIDER and (self._plan.events or event_id in self._ids)
 
-    def _refuse(self, error: RecordError, original: bytes, source: str, position: int) -> None:
-        self._out.dead_letters.append(dead_letter(error, Original.of(original), source, position))
+    def _refuse(
+        self, error: RecordError, original: bytes, source: str, position: int | None, partition: int | None
+    ) -> None:
+        self._out.dead_letters.append(dead_letter(error, Original.of(original), source, position, partition))
 
     def _tally(self, name: str) -> None:
-        self._out.tallies[name] = self._out.tallies.get(name, 0) + 1
+        self._tallies[name] = self._tallies.get(name, 0) + 1
 
 
 def spread(arrivals: Iterable[Arrival], out: Digested) -> None:
     """Puts the rows of arrivals into the lists they belong to."""
     for arrival in arrivals:
-        _spread(out, arrival.create, arrival.context, arrival.connect, arrival.event)
+        _spread(out, arrival)
 
 
-def _spread(
-    out: Digested,
-    create: ProcessCreate | None,
-    context: ContextCreate | None,
-    connect: NetworkConnect | None,
-    event: SysmonEvent | None,
-) -> None:
-    if create is not None:
-        out.creates.append(create)
-    if context is not None:
-        out.context.append(context)
-    if connect is not None:
-        out.connects.append(connect)
-    if event is not None:
-        out.events.append(event)
+def _spread(out: Digested, arrival: Arrival) -> None:
+    if arrival.create is not None:
+        out.creates.append(arrival.create)
+    if arrival.context is not None:
+        out.context.append(arrival.context)
+    if arrival.connect is not None:
+        out.connects.append(arrival.connect)
+    if arrival.event is not None:
+        out.events.append(arrival.event)
+    if arrival.terminate is not None:
+        out.terminates.append(arrival.terminate)
+
+
+def _terminate(reading: Reading) -> ProcessTerminate | None:
+    """The end of a process; none of one that names no process, which nothing was ever known about."""
+    process = guid(reading.data.get("ProcessGuid"))
+    return ProcessTerminate(reading.event.host, process) if process is not None else None
 
 
 def _empty() -> Digested:
-    return Digested([], [], [], [], [], [], {}, [])
+    return Digested([], [], [], [], [], [], [], {}, [])
 
 
 def _nested_too_deeply() -> RecordError:

@@ -10,7 +10,14 @@ from huntbeam.schemas import uid
 from huntbeam.schemas.clock import EventTime, instant, read_clocks
 from huntbeam.schemas.dead_letter import RecordError
 from huntbeam.schemas.record import Kind, columns, positional
-from huntbeam.schemas.sysmon import ZERO_GUID, ContextCreate, NetworkConnect, ProcessCreate, SysmonEvent
+from huntbeam.schemas.sysmon import (
+    ZERO_GUID,
+    ContextCreate,
+    NetworkConnect,
+    ProcessCreate,
+    ProcessTerminate,
+    SysmonEvent,
+)
 from huntbeam.schemas.values import Json, guid, integer, text
 from huntbeam.schemas.winlog import WinlogEvent, identifying
 
@@ -101,7 +108,7 @@ def with_source_process(reading: Reading) -> Reading:
     return reading._replace(data=data)
 
 
-def key(row: ProcessCreate | NetworkConnect) -> Key | None:
+def key(row: ProcessCreate | NetworkConnect | ProcessTerminate) -> Key | None:
     """What a row joins by; None for the all-zero GUID, which never joins."""
     if row.process_guid is None or row.process_guid == ZERO_GUID:
         return None

@@ -164,8 +164,8 @@ class Finisher:
         self.size_ms = size_ms
         self._counters = {counter.name: counter for counter in counters}
 
-    def row(self, accumulator: Accumulator) -> WindowCount:
-        """The row as replay puts it out: once, no generation, nothing late."""
+    def row(self, accumulator: Accumulator, generation: int | None = None, late_count: int = 0) -> WindowCount:
+        """The row; replay puts it out once, without a generation and with nothing late."""
         counter = self._counters[accumulator.counter]
         key: dict[str, Value] = dict(zip(counter.key, accumulator.key, strict=True))
         if accumulator.host is not None:
@@ -181,7 +181,7 @@ class Finisher:
             distinct_capped=accumulator.capped,
             first_seen=accumulator.first,
             last_seen=accumulator.last,
-            generation=None,
-            late_count=0,
+            generation=generation,
+            late_count=late_count,
             event_uid=uid.window(counter.name, self.size_ms, start, accumulator.key),
         )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
-from huntbeam.pipelines.options import REPLAY_EPILOG, add_replay_arguments, replay_options
+from huntbeam.pipelines.replay_options import REPLAY_EPILOG, add_replay_arguments, replay_options
 
 
 def add(commands: Any) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import heapq
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
@@ -14,7 +15,8 @@ from hypothesis import strategies as st
 from huntbeam.schemas import uid
 from huntbeam.schemas.clock import DAY, MINUTE, instant
 from huntbeam.schemas.sysmon import ZERO_GUID, NetworkConnect, ProcessCreate, SysmonJoin, SysmonUnmatched
-from huntbeam.transforms.join import JoinKind, KeyedJoin, Output, Stamped, Waits, given_up, join_all
+from huntbeam.transforms.join import JoinKind, Output, given_up, join_all
+from huntbeam.transforms.join_keyed import KNOWN, WAITING, Element, KeyedJoin, Known, Waiting, Waits
 from huntbeam.transforms.rekey import key
 
 WAITS = Waits(join=10 * MINUTE, process_ttl=2 * DAY, terminate_grace=10 * MINUTE)
@@ -49,83 +51,39 @@ class Arrival:
 
 @dataclass
 class Cell:
-    """join.Cell in memory."""
+    """join_keyed.Cell in memory; what is known is packed, as state is."""
 
-    bag: list[Stamped] = field(default_factory=list)
-    held: list[Stamped] = field(default_factory=list)
-    last: int | None = None
-    ended: list[int] = field(default_factory=list)
-    was_named: bool = False
-    due_at: int | None = None
+    kept: bytes | None = None
+    held: list[bytes] = field(default_factory=list)
     timers: dict[str, int] = field(default_factory=dict)
-    conflicts: int = 0
+    counted: Counter[str] = field(default_factory=Counter)
 
-    def creates(self) -> Sequence[Stamped]:
-        return list(self.bag)
+    def known(self) -> Known:
+        return KNOWN.unpack(self.kept) if self.kept else Known()
 
-    def add_create(self, create: Stamped) -> None:
-        self.bag.append(create)
+    def keep(self, known: Known | None) -> None:
+        self.kept = None if known is None else KNOWN.pack(known)
 
-    def clear_creates(self) -> None:
-        self.bag.clear()
+    def waiting(self) -> Sequence[Waiting]:
+        return [WAITING.unpack(packed) for packed in self.held]
 
-    def waiting(self) -> Sequence[Stamped]:
-        return list(self.held)
-
-    def add_waiting(self, connect: Stamped) -> None:
-        self.held.append(connect)
+    def add_waiting(self, connect: Waiting) -> None:
+        self.held.append(WAITING.pack(connect))
 
     def clear_waiting(self) -> None:
         self.held.clear()
 
-    def touched(self) -> int | None:
-        return self.last
-
-    def touch(self, a: int) -> None:
-        self.last = a
-
-    def clear_touched(self) -> None:
-        self.last = None
-
-    def terminated(self) -> int | None:
-        return max(self.ended, default=None)
-
-    def terminate(self, a: int) -> None:
-        self.ended.append(a)
-
-    def clear_terminated(self) -> None:
-        self.ended.clear()
-
-    def named(self) -> bool:
-        return self.was_named
-
-    def name(self) -> None:
-        self.was_named = True
-
-    def clear_named(self) -> None:
-        self.was_named = False
-
-    def due(self) -> int | None:
-        return self.due_at
-
     def set_due(self, at: int) -> None:
-        self.due_at = at
         self.timers["due"] = at
-
-    def clear_due(self) -> None:
-        self.due_at = None
-
-    def set_wake(self, at: int) -> None:
-        self.timers["wake"] = at
 
     def set_expire(self, at: int) -> None:
         self.timers["expire"] = at
 
-    def conflict(self) -> None:
-        self.conflicts += 1
+    def count(self, name: str) -> None:
+        self.counted[name] += 1
 
     def empty(self) -> bool:
-        return not (self.bag or self.held or self.ended or self.was_named or self.timers or self.last)
+        return not (self.kept or self.held or self.timers)
 
 
 class Driver:
@@ -145,12 +103,7 @@ class Driver:
                 self.out += given_up(row, "zero_guid", self.core.kind)
             return
         cell = self.cells.setdefault(place, Cell())
-        if isinstance(row, ProcessCreate):
-            self.core.on_create(cell, arrival.a, _pack(row))
-        elif isinstance(row, NetworkConnect):
-            self.out += self.core.on_connect(cell, arrival.a, _pack(row))
-        else:
-            self.core.on_terminate(cell, arrival.a)
+        self.out += self.core.on_elements(cell, [as_element(arrival)])
 
     def advance(self, watermark: int) -> None:
         """Fires every timer up to the watermark, in time order, those that timers set included."""
@@ -162,15 +115,18 @@ class Driver:
             if cell.timers.get(name) != at:
                 continue
             del cell.timers[name]
-            if name == "wake":
-                self.out += self.core.on_wake(cell)
-            elif name == "due":
+            if name == "due":
                 self.out += self.core.on_due(cell, at)
             else:
                 self.out += self.core.on_expire(cell, at)
             for other, again in cell.timers.items():
                 if again <= watermark:
                     heapq.heappush(due, (again, place, other))
+
+
+def as_element(arrival: Arrival) -> Element:
+    event_id = {ProcessCreate: 1, NetworkConnect: 3, type(None): 5}[type(arrival.row)]
+    return Element(arrival.a, event_id, b"" if arrival.row is None else _pack(arrival.row))
 
 
 END = NOON + 400 * DAY
@@ -349,75 +305,79 @@ def test_the_zero_guid_never_joins() -> None:
     assert [(type(r), getattr(r, "reason", None)) for r in rows] == [(SysmonUnmatched, "zero_guid")]
 
 
-def run(waits: Waits, *elements: tuple[int, ProcessCreate | NetworkConnect | None]) -> Cell:
-    """The cell of one key after elements at minutes, no timer fired."""
+def play(waits: Waits, *elements: tuple[float, ProcessCreate | NetworkConnect | None], since: int = 0) -> Driver:
+    """One key and its elements at minutes; no timer has fired."""
     driver = Driver()
-    driver.core = KeyedJoin(JoinKind.INNER, waits)
+    driver.core = KeyedJoin(JoinKind.INNER, waits, since)
     for minute, row in elements:
-        driver.element(Arrival(NOON + minute * MINUTE, 0, GUIDS[1], row))
-    (cell,) = driver.cells.values()
-    return cell
+        driver.element(Arrival(NOON + int(minute * MINUTE), 0, GUIDS[1], row))
+    return driver
+
+
+def kinds(driver: Driver) -> list[type]:
+    return [type(row) for row in driver.out]
 
 
 P, C = create(GUIDS[1], "p"), connect(GUIDS[1], "c")
+SHORT = Waits(join=MINUTE, process_ttl=60 * MINUTE, terminate_grace=MINUTE)
 
 
-def test_no_create_that_came_after_the_wait_is_taken_whichever_timer_fires_first() -> None:
-    cell = run(WAITS, (0, C), (11, P))
-    core = KeyedJoin(JoinKind.INNER, WAITS)
-    assert list(core.on_wake(cell)) == []
-    assert [type(row) for row in core.on_due(cell, NOON + 10 * MINUTE + 1)] == [SysmonUnmatched]
+def test_a_create_joins_what_waits_for_it_at_once() -> None:
+    assert kinds(play(WAITS, (0, C), (1, P))) == [SysmonJoin]
 
 
-def test_a_create_in_time_is_taken_though_its_own_timer_was_put_off_by_a_second_copy() -> None:
-    cell = run(WAITS, (0, C), (1, P), (19, P))
-    core = KeyedJoin(JoinKind.INNER, WAITS)
-    assert [type(row) for row in core.on_due(cell, NOON + 10 * MINUTE + 1)] == [SysmonJoin]
+def test_no_create_that_came_after_the_wait_is_taken() -> None:
+    driver = play(WAITS, (0, C), (11, P))
+    assert driver.out == []
+    driver.advance(NOON + 10 * MINUTE + 1)
+    assert kinds(driver) == [SysmonUnmatched]
 
 
 def test_of_copies_of_a_create_the_first_arrival_counts_for_waits() -> None:
-    cell = run(WAITS, (1, P), (19, P))
-    core = KeyedJoin(JoinKind.INNER, WAITS)
-    assert list(core.on_wake(cell)) == []
-    assert [(s.first, s.last) for s in cell.creates()] == [(NOON + MINUTE, NOON + 19 * MINUTE)]
-    assert cell.conflicts == 0
+    driver = play(WAITS, (19, P), (1, P))  # as partitions that are read at different speeds bring them
+    (cell,) = driver.cells.values()
+    assert (cell.known().first, cell.known().last) == (NOON + MINUTE, NOON + 19 * MINUTE)
+    assert cell.counted["create_conflict"] == 0
 
 
 def test_connects_prolong_the_state_of_their_create() -> None:
-    waits = Waits(join=MINUTE, process_ttl=60 * MINUTE, terminate_grace=MINUTE)
-    cell = run(waits, (0, P), (50, C))
-    core = KeyedJoin(JoinKind.INNER, waits)
-    assert list(core.on_expire(cell, NOON + 60 * MINUTE + 1)) == []
-    assert cell.timers["expire"] == NOON + 110 * MINUTE + 1
-    assert [type(row) for row in core.on_connect(cell, NOON + 110 * MINUTE, _pack(C))] == [SysmonJoin]
+    driver = play(SHORT, (0, P), (50, C))
+    driver.advance(NOON + 110 * MINUTE)
+    driver.element(Arrival(NOON + 110 * MINUTE, 0, GUIDS[1], C))
+    assert kinds(driver) == [SysmonJoin, SysmonJoin]
 
 
 def test_a_create_whose_state_has_ended_is_not_taken_though_no_timer_has_fired() -> None:
-    waits = Waits(join=MINUTE, process_ttl=60 * MINUTE, terminate_grace=MINUTE)
-    core = KeyedJoin(JoinKind.INNER, waits)
-    cell = run(waits, (0, P))
-    assert list(core.on_connect(cell, NOON + 60 * MINUTE + 1, _pack(C))) == []
-    assert len(cell.waiting()) == 1
-    cell = run(waits, (0, P), (1, None))
-    assert list(core.on_connect(cell, NOON + 2 * MINUTE + 1, _pack(C))) == []
+    for elements in ([(0, P), (60 + 1 / 60_000, C)], [(0, P), (1, None), (2 + 1 / 60_000, C)]):
+        driver = play(SHORT, *elements)
+        (cell,) = driver.cells.values()
+        assert driver.out == []
+        assert len(cell.waiting()) == 1
+
+
+def test_a_create_that_comes_after_the_state_of_another_has_ended_begins_anew() -> None:
+    driver = play(SHORT, (0, P), (61, P))
+    (cell,) = driver.cells.values()
+    assert cell.known().first == NOON + 61 * MINUTE
+    assert cell.counted["expired"] == 1
 
 
 def test_an_end_before_its_create_is_remembered_for_join_wait() -> None:
     waits = Waits(join=10 * MINUTE, process_ttl=60 * MINUTE, terminate_grace=MINUTE)
-    core = KeyedJoin(JoinKind.INNER, waits)
-    cell = run(waits, (0, None))
-    assert list(core.on_expire(cell, NOON + MINUTE + 1)) == []
-    core.on_create(cell, NOON + 5 * MINUTE, _pack(P))
-    assert list(core.on_wake(cell)) == []
-    assert cell.timers["expire"] == NOON + 6 * MINUTE + 1
+    for minute, ends in ((5, 6), (11, 71)):
+        driver = play(waits, (0, None), (minute, P))
+        driver.advance(NOON + ends * MINUTE)
+        assert [cell.empty() for cell in driver.cells.values()] == [False]
+        driver.advance(NOON + ends * MINUTE + 1)
+        assert [cell.empty() for cell in driver.cells.values()] == [True]
 
 
 def test_different_creates_of_a_key_are_counted_as_a_conflict() -> None:
-    driver = Driver()
-    for name in ("one", "other"):
-        driver.element(Arrival(NOON, 0, GUIDS[1], create(GUIDS[1], name)))
-    driver.advance(NOON)
-    assert [cell.conflicts for cell in driver.cells.values()] == [1]
+    one, other = create(GUIDS[1], "one"), create(GUIDS[1], "other")
+    driver = play(WAITS, (0, one), (0, other), (0, one))
+    assert [cell.counted["create_conflict"] for cell in driver.cells.values()] == [
+        1 + (other.event_uid > one.event_uid)
+    ]
 
 
 def test_early_connects_that_keep_coming_do_not_delay_the_first_ones_verdict() -> None:
@@ -426,3 +386,25 @@ def test_early_connects_that_keep_coming_do_not_delay_the_first_ones_verdict() -
         driver.element(Arrival(NOON + minute * MINUTE, 0, GUIDS[1], connect(GUIDS[1], f"c{minute}")))
         driver.advance(NOON + minute * MINUTE)
     assert len(driver.out) == 19
+
+
+def test_with_time_of_reading_only_downtime_expires_nothing() -> None:
+    driver = play(SHORT, (0, C))
+    driver.core = KeyedJoin(JoinKind.INNER, SHORT, since=NOON + 30 * MINUTE)  # the job stood for half an hour
+    driver.advance(NOON + 31 * MINUTE)
+    assert driver.out == []
+    driver.element(Arrival(NOON + 31 * MINUTE, 0, GUIDS[1], P))
+    assert kinds(driver) == [SysmonJoin]
+    driver.element(Arrival(NOON + 31 * MINUTE, 0, GUIDS[2], connect(GUIDS[2], "lone")))
+    driver.advance(NOON + 32 * MINUTE)
+    assert kinds(driver) == [SysmonJoin]
+    driver.advance(NOON + 32 * MINUTE + 1)
+    assert kinds(driver) == [SysmonJoin, SysmonUnmatched]
+
+
+def test_with_time_of_reading_only_downtime_forgets_no_process() -> None:
+    driver = play(SHORT, (0, P))
+    driver.core = KeyedJoin(JoinKind.INNER, SHORT, since=NOON + 120 * MINUTE)
+    driver.advance(NOON + 180 * MINUTE)
+    driver.element(Arrival(NOON + 180 * MINUTE, 0, GUIDS[1], C))
+    assert kinds(driver) == [SysmonJoin]

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import apache_beam as beam
-import msgspec
 from apache_beam.options.pipeline_options import PipelineOptions, StandardOptions
 from apache_beam.runners.direct.direct_runner import BundleBasedDirectRunner
 from apache_beam.runners.portability.fn_api_runner import FnApiRunner
@@ -18,13 +18,12 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from huntbeam.schemas import streams
-from huntbeam.schemas.sysmon import ZERO_GUID, NetworkConnect, ProcessCreate
+from huntbeam.schemas.sysmon import ProcessTerminate
+from huntbeam.transforms.batches import BatchCoder
 from huntbeam.transforms.join import JoinKind, Output
 from huntbeam.transforms.join_bounded import JoinBounded
-from huntbeam.transforms.join_unbounded import Element, JoinUnbounded
+from huntbeam.transforms.join_unbounded import JoinUnbounded
 from tests.transforms.test_join import END, GUIDS, WAITS, Arrival, arrivals, as_rows, bounded, connect, create
-
-_pack = msgspec.msgpack.encode
 
 
 def equal_to(expected: Sequence[Output]) -> Callable[[list[list[Output]]], None]:
@@ -34,7 +33,7 @@ def equal_to(expected: Sequence[Output]) -> Callable[[list[list[Output]]], None]
     return check
 
 
-def all_batches(tagged: beam.pvalue.DoOutputsTuple) -> beam.PCollection:
+def all_batches(tagged: Any) -> beam.PCollection:
     return (tagged[streams.JOIN], tagged[streams.UNMATCHED]) | beam.Flatten()
 
 
@@ -50,33 +49,27 @@ def test_bounded_wiring(found: list[Arrival], kind: JoinKind) -> None:
 @settings(max_examples=8, deadline=None, phases=[Phase.generate], suppress_health_check=list(HealthCheck))
 @given(arrivals(spread=WAITS.join))
 def test_unbounded_wiring(found: list[Arrival]) -> None:
-    found = [f for f in found if f.guid != ZERO_GUID]  # those are never brought to a key
     play(found, equal_to(bounded(found)))
 
 
 def play(found: Sequence[Arrival], check: Callable[[list[list[Output]]], None]) -> None:
     """Runs the unbounded wiring, the watermark following the arrivals, and past the last timer."""
-    stream = BeamStream(coder=beam.coders.FastPrimitivesCoder())
+    stream = BeamStream(coder=BatchCoder())
     watermark = -1
     for arrival in found:
         at = Timestamp(micros=arrival.a * 1000)
         if arrival.a > watermark:
             stream = stream.advance_watermark_to(at)
             watermark = arrival.a
-        stream = stream.add_elements([TimestampedValue(element(arrival), at)])
+        stream = stream.add_elements([TimestampedValue([brought(arrival)], at)])
     stream = stream.advance_watermark_to(Timestamp(micros=END * 1000)).advance_watermark_to_infinity()
     with BeamPipeline(runner=BundleBasedDirectRunner(), options=streaming()) as p:
-        rows = p | stream | beam.Map(_as_element).with_output_types(tuple[str, Element]) | JoinUnbounded(waits=WAITS)
+        rows = p | stream | JoinUnbounded(waits=WAITS)
         assert_that(all_batches(rows), check)
 
 
-def element(arrival: Arrival) -> tuple[str, int, bytes]:
-    event_id = {ProcessCreate: 1, NetworkConnect: 3, type(None): 5}[type(arrival.row)]
-    return f"ws-1|{arrival.guid}", event_id, b"" if arrival.row is None else _pack(arrival.row)
-
-
-def _as_element(value: tuple[str, int, bytes]) -> tuple[str, Element]:
-    return value[0], Element(value[1], value[2])
+def brought(arrival: Arrival) -> object:
+    return arrival.row or ProcessTerminate(host="ws-1", process_guid=arrival.guid)
 
 
 def streaming() -> PipelineOptions:

@@ -7,9 +7,10 @@ from collections.abc import Iterator
 import pytest
 from apache_beam.runners.worker import statecache
 
-from huntbeam.transforms.join import JoinKind, Waits
+from huntbeam.transforms.join import JoinKind
+from huntbeam.transforms.join_keyed import Waits
 from huntbeam.transforms.join_unbounded import JoinKeyFn
-from huntbeam.transforms.state_cache import ENTRY, weigh_cheaply, weight
+from huntbeam.transforms.worker_state import ENTRY, prepare_worker, weight
 
 BEAMS_OWN = statecache.get_deep_size  # tests are collected before any of them replaces it
 
@@ -41,5 +42,5 @@ def test_a_worker_of_the_join_uses_it() -> None:
 
 def test_another_beam_without_such_a_scale_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delattr(statecache, "get_deep_size")
-    weigh_cheaply()
+    prepare_worker()
     assert not hasattr(statecache, "get_deep_size")

@@ -1,0 +1,102 @@
+"""The options of `huntbeam replay`."""
+
+from __future__ import annotations
+
+import argparse
+from dataclasses import dataclass
+
+from huntbeam.pipelines.options import COUNTERS_HELP, OptionError, StepOptions, add_step_arguments, step_values
+from huntbeam.schemas.clock import instant, parse_time
+
+FORMATS = ("jsonl", "parquet", "avro")
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReplayOptions(StepOptions):
+    """What `huntbeam replay` was asked to do."""
+
+    input: tuple[str, ...]
+    output: str
+    format: str
+    overwrite: bool
+    since: str | None
+    until: str | None
+    workers: int | None
+    quiet: bool
+    verbose: bool
+    beam: tuple[str, ...]
+
+
+REPLAY_EPILOG = f"""\
+examples:
+  huntbeam replay --input logs/ --output out
+  huntbeam replay --input 'logs/**/*.json.gz' --input dc01.evtx --output out --format parquet
+  huntbeam replay --input gs://bucket/winlogbeat/2026-11-* --output gs://bucket/out --event_time auto
+  zcat day.json.gz | huntbeam replay --input - --output out --since 2026-11-20T08:00:00Z --host 'ws-*'
+
+{COUNTERS_HELP}
+exit codes:
+  0  done; what could not be used is in dead_letters
+  1  the run failed; the output folder is as it was
+  2  an option, an input or the output folder cannot be used
+  130  interrupted; the output folder is as it was
+"""
+
+
+def add_replay_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declares the options of `huntbeam replay`."""
+    paths = parser.add_argument_group("input and output")
+    paths.add_argument(
+        "--input",
+        action="append",
+        required=True,
+        metavar="PATTERN",
+        help="file, folder, glob or gs:// pattern; - is standard input; repeatable",
+    )
+    paths.add_argument(
+        "--output", required=True, metavar="DIR", help="folder for the results, one folder a stream; gs:// too"
+    )
+    paths.add_argument("--format", choices=FORMATS, default="jsonl", help="format of the results (default: jsonl)")
+    paths.add_argument("--overwrite", action="store_true", help="replace the results that the folder holds")
+    narrow = parser.add_argument_group("narrow the replay")
+    narrow.add_argument(
+        "--since", metavar="TIME", help="only rows from this event time on (RFC 3339; UTC without a zone)"
+    )
+    narrow.add_argument("--until", metavar="TIME", help="only rows before this event time; earlier creates still join")
+    add_step_arguments(parser)
+    run = parser.add_argument_group("running")
+    run.add_argument("--workers", type=int, metavar="N", help="reading processes (default: one a core; 0: none)")
+    run.add_argument("--quiet", action="store_true", help="no progress and no summary")
+    run.add_argument("--verbose", action="store_true", help="show the log of Beam and of this program")
+    run.add_argument("beam", nargs="*", metavar="-- BEAM_OPTION", help="options of Apache Beam, behind --")
+
+
+def replay_options(args: argparse.Namespace) -> ReplayOptions:
+    """The options as values. Raises OptionError."""
+    if args.workers is not None and args.workers < 0:
+        raise OptionError(f"--workers {args.workers}: write 0 or a number of processes")
+    since, until = _time("--since", args.since), _time("--until", args.until)
+    if since and until and since >= until:
+        raise OptionError(f"--since {args.since} is not before --until {args.until}: nothing would be left")
+    return ReplayOptions(
+        **step_values(args),
+        input=tuple(args.input),
+        output=args.output,
+        format=args.format,
+        overwrite=args.overwrite,
+        since=since,
+        until=until,
+        workers=args.workers,
+        quiet=args.quiet,
+        verbose=args.verbose,
+        beam=tuple(args.beam),
+    )
+
+
+def _time(option: str, written: str | None) -> str | None:
+    if written is None:
+        return None
+    millis = parse_time(f"{written}T00:00:00Z" if len(written) == 10 else written)
+    if millis is None:
+        raise OptionError(f"{option} {written}: write a time such as 2026-11-20T08:00:00Z or a day such as 2026-11-20")
+    return instant(millis)

@@ -1,0 +1,65 @@
+"""Stream: topics in, joined, counted, typed results out as topics. The ends of the graph for input without an end."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import apache_beam as beam
+
+from huntbeam.pipelines.graph import Steps, build
+from huntbeam.transforms.digest import Plan
+from huntbeam.transforms.digest_records import DigestRecords
+from huntbeam.transforms.kafka_io import Sink
+from huntbeam.transforms.seeds import SeedFolder, SeedRecords
+
+
+@dataclass(frozen=True)
+class Seeds:
+    """Where creates from before `started` (ms) come from: a topic or a folder."""
+
+    place: str
+    is_folder: bool
+    started: int
+
+
+@dataclass(frozen=True)
+class Stream:
+    """One stream: what is read, what is done with it, and where the rows go."""
+
+    topics: Sequence[str]
+    plan: Plan
+    steps: Steps
+    sinks: Sequence[Sink]
+    seeds: Seeds | None = None
+
+
+class Ends(Protocol):
+    """How topics are read and written: by KafkaIO, or without Java."""
+
+    def read(self, topic: str) -> beam.PTransform:
+        """PBegin -> PCollection[tuple[bytes | None, bytes | None]], timestamps are arrivals."""
+
+    def write(self, sink: Sink) -> beam.PTransform:
+        """PCollection[list[Row]] -> anything."""
+
+
+def stream(pipeline: beam.Pipeline, job: Stream, ends: Ends) -> None:
+    """Wires the graph between the topics."""
+    digested = [
+        pipeline | f"Read_{topic}" >> ends.read(topic) | f"Records_{topic}" >> DigestRecords(job.plan, f"kafka:{topic}")
+        for topic in job.topics
+    ]
+    if job.seeds is not None:
+        digested.append(_seeded(pipeline, job.seeds, ends))
+    rows = build(digested | "Topics" >> beam.Flatten(), job.steps)
+    for sink in job.sinks:
+        rows[sink.stream] | f"Write_{sink.stream}" >> ends.write(sink)
+
+
+def _seeded(pipeline: beam.Pipeline, seeds: Seeds, ends: Ends) -> beam.PCollection:
+    if seeds.is_folder:
+        return pipeline | "Seeds" >> SeedFolder(seeds.place)
+    records = pipeline | "Read_seeds" >> ends.read(seeds.place)
+    return records | "Seeds" >> SeedRecords(f"kafka:{seeds.place}", seeds.started)

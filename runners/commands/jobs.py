@@ -1,0 +1,110 @@
+"""`huntbeam jobs`: what runs on Flink, stopping it with a savepoint, cancelling it."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+import time
+from typing import Any
+
+from huntbeam.runners.flink_rest import ENDED, FlinkJob, FlinkRest, FlinkUnusable
+
+_EPILOG = """\
+examples:
+  huntbeam jobs list
+  huntbeam jobs stop huntbeam-stream --savepoint file:///srv/savepoints
+  huntbeam stream ... --savepoint file:///srv/savepoints/savepoint-1a2b3c-...   # goes on where it stopped
+  huntbeam jobs checkpoint huntbeam-stream                                      # what to resume from after a crash
+"""
+_COLUMNS = ("id", "name", "state", "started", "checkpoints", "resume from")
+
+
+def add(commands: Any) -> None:
+    """Declares the command."""
+    parser = commands.add_parser(
+        "jobs",
+        help="list, stop and cancel jobs on Flink",
+        description="Lists the jobs of a Flink cluster, stops them with a savepoint, cancels them.",
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    actions = parser.add_subparsers(required=True, metavar="ACTION")
+    _action(actions, "list", "show jobs, and what each can be resumed from", _list)
+    stop = _action(actions, "stop", "stop a job with a savepoint, and print the savepoint's path", _stop, named=True)
+    stop.add_argument(
+        "--savepoint", nargs="?", metavar="DIR", help="where the savepoint goes (default: where Flink keeps them)"
+    )
+    _action(actions, "cancel", "end a job; its last checkpoint stays", _cancel, named=True)
+    _action(actions, "checkpoint", "print the path of a job's last checkpoint", _checkpoint, named=True)
+
+
+def _action(actions: Any, name: str, text: str, run: Any, *, named: bool = False) -> argparse.ArgumentParser:
+    parser: argparse.ArgumentParser = actions.add_parser(name, help=text, description=text)
+    if named:
+        parser.add_argument("job", metavar="JOB", help="id, beginning of an id, or name")
+    parser.add_argument("--flink_rest", metavar="URL", help="default: FLINK_REST, else the local stack's")
+    parser.add_argument("--verbose", action="store_true", help="show the log and stack traces")
+    parser.set_defaults(run=run, interrupted="interrupted; the job is as it was")
+    return parser
+
+
+def _rest(args: argparse.Namespace) -> FlinkRest:
+    from huntbeam.runners.stack.stack import running_addresses
+
+    local = running_addresses()
+    url = args.flink_rest or os.environ.get("FLINK_REST") or (local and local.flink_rest)
+    if not url:
+        raise FlinkUnusable("--flink_rest is not known: give it, set FLINK_REST, or start `huntbeam stack up`")
+    return FlinkRest(url)
+
+
+def _list(args: argparse.Namespace) -> None:
+    rest = _rest(args)
+    rows = [_row(rest, job) for job in rest.jobs()]
+    if not sys.stdout.isatty():
+        print("\t".join(_COLUMNS))
+        for row in rows:
+            print("\t".join(row))
+        return
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(*_COLUMNS)
+    for row in rows:
+        table.add_row(*row)
+    Console().print(table)
+
+
+def _row(rest: FlinkRest, job: FlinkJob) -> tuple[str, ...]:
+    started = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(job.start_time / 1000)) if job.start_time > 0 else "-"
+    counts, last = rest.checkpoints(job.jid), rest.checkpoint(job.jid)
+    return job.jid, job.name, job.state.lower(), started, str(counts["completed"]), last.external_path if last else "-"
+
+
+def _stop(args: argparse.Namespace) -> None:
+    rest = _rest(args)
+    print(rest.stop(_running(rest, args.job).jid, args.savepoint))
+
+
+def _cancel(args: argparse.Namespace) -> None:
+    rest = _rest(args)
+    job = _running(rest, args.job)
+    rest.cancel(job.jid)
+    print(f"huntbeam: {job.name} ({job.jid}) is cancelled", file=sys.stderr)
+
+
+def _checkpoint(args: argparse.Namespace) -> None:
+    rest = _rest(args)
+    job = rest.find(args.job)
+    last = rest.checkpoint(job.jid)
+    if last is None:
+        raise FlinkUnusable(f"the job {job.jid} has completed no checkpoint yet: wait for --checkpointing_interval")
+    print(last.external_path)
+
+
+def _running(rest: FlinkRest, named: str) -> FlinkJob:
+    job = rest.find(named)
+    if job.state in ENDED:
+        raise FlinkUnusable(f"the job {job.jid} has ended ({job.state.lower()}): there is nothing to stop")
+    return job

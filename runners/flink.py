@@ -1,0 +1,81 @@
+"""Flink: what a job needs to run there, and nothing else. It is submitted to Beam's job server."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import apache_beam as beam
+from apache_beam.options.pipeline_options import PipelineOptions
+from apache_beam.runners.portability.portable_runner import PipelineResult, PortableRunner
+
+from huntbeam.pipelines.stream import Stream, stream
+from huntbeam.pipelines.stream_options import FlinkOptions
+from huntbeam.transforms.kafka_io import ReadTopic, Sink, WriteTopic
+
+BUNDLE = 10_000  # records worked on together, at most
+
+
+@dataclass(frozen=True)
+class Addresses:
+    """Where the parts of a cluster are, HOST:PORT; `flink_rest` is a URL."""
+
+    job_endpoint: str
+    expansion_service: str
+    worker_pool: str
+    flink_rest: str
+
+
+@dataclass(frozen=True)
+class KafkaIO:
+    """Ends through Beam's KafkaIO."""
+
+    consumer: dict[str, str]
+    producer: dict[str, str]
+    expansion_service: str
+    read_time: Sequence[str]  # topics without append times
+    max_records: int | None = None
+
+    def read(self, topic: str) -> beam.PTransform:
+        """The records of a topic."""
+        return ReadTopic(self.consumer, topic, self.expansion_service, topic in self.read_time, self.max_records)
+
+    def write(self, sink: Sink) -> beam.PTransform:
+        """Rows to a topic."""
+        return WriteTopic(self.producer, sink, self.expansion_service)
+
+
+def beam_options(flink: FlinkOptions, at: Addresses, further: Sequence[str]) -> PipelineOptions:
+    """The options of the job. Operators keep their names, so that a savepoint finds its state."""
+    return PipelineOptions(
+        [
+            "--streaming",
+            f"--job_name={flink.job_name}",
+            f"--job_endpoint={at.job_endpoint}",
+            "--environment_type=EXTERNAL",
+            f"--environment_config={at.worker_pool}",
+            f"--parallelism={flink.parallelism}",
+            f"--sdk_worker_parallelism={flink.parallelism}",
+            f"--max_parallelism={flink.max_parallelism}",
+            f"--checkpointing_interval={flink.checkpointing_ms}",
+            "--externalized_checkpoints_enabled",
+            "--retain_externalized_checkpoints_on_cancellation",
+            "--tolerable_failed_checkpoints=100",
+            f"--max_bundle_size={BUNDLE}",
+            f"--max_bundle_time_mills={flink.bundle_ms}",
+            *([f"--savepoint_path={_uri(flink.savepoint)}"] if flink.savepoint else []),
+            *further,
+        ]
+    )
+
+
+def submit(job: Stream, ends: KafkaIO, options: PipelineOptions) -> PipelineResult:
+    """Starts the job and returns; it runs on whatever becomes of this process."""
+    pipeline = beam.Pipeline(runner=PortableRunner(), options=options)
+    stream(pipeline, job, ends)
+    return pipeline.run()
+
+
+def _uri(path: str) -> str:
+    return path if ":" in path else Path(path).absolute().as_uri()
