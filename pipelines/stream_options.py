@@ -18,6 +18,7 @@ from huntbeam.transforms.join_keyed import Waits
 from huntbeam.transforms.topic_rows import LEAST_RECORD_BYTES, MAX_RECORD_BYTES, Encoding, topic_name
 
 FLINK, DIRECT, DATAFLOW = "flink", "direct", "dataflow"
+EARLIEST, LATEST = "earliest", "latest"
 _MOST_PARALLEL = 128
 
 
@@ -99,6 +100,16 @@ def add_stream_arguments(parser: argparse.ArgumentParser) -> None:
     run.add_argument("beam", nargs="*", metavar="-- BEAM_OPTION", help="options of Apache Beam, behind --")
 
 
+def add_address_arguments(parser: argparse.ArgumentParser) -> argparse._ArgumentGroup:
+    """Declares where Flink and Beam's services are; gives the group for further options of Flink."""
+    flink = parser.add_argument_group("Flink (addresses: from the environment, else of `huntbeam stack`)")
+    flink.add_argument("--job_endpoint", metavar="HOST:PORT", help="Beam's job server (JOB_ENDPOINT)")
+    flink.add_argument("--expansion_service", metavar="HOST:PORT", help="KafkaIO's (EXPANSION_SERVICE)")
+    flink.add_argument("--worker_pool", metavar="HOST:PORT", help="Python workers (WORKER_POOL)")
+    flink.add_argument("--flink_rest", metavar="URL", help="Flink's REST interface (FLINK_REST)")
+    return flink
+
+
 def _add_topics(parser: argparse.ArgumentParser) -> None:
     read = parser.add_argument_group("input")
     read.add_argument(
@@ -106,8 +117,8 @@ def _add_topics(parser: argparse.ArgumentParser) -> None:
     )
     read.add_argument(
         "--offset",
-        choices=("earliest", "latest"),
-        default="earliest",
+        choices=(EARLIEST, LATEST),
+        default=EARLIEST,
         help="where a job without a savepoint begins (default: earliest)",
     )
     read.add_argument("--group_id", default="huntbeam", metavar="ID", help="consumer group: for monitoring only")
@@ -147,11 +158,7 @@ def _add_waits(steps: argparse._ArgumentGroup) -> None:
 
 
 def _add_flink(parser: argparse.ArgumentParser) -> None:
-    flink = parser.add_argument_group("Flink (addresses: from the environment, else of `huntbeam stack`)")
-    flink.add_argument("--job_endpoint", metavar="HOST:PORT", help="Beam's job server (JOB_ENDPOINT)")
-    flink.add_argument("--expansion_service", metavar="HOST:PORT", help="KafkaIO's (EXPANSION_SERVICE)")
-    flink.add_argument("--worker_pool", metavar="HOST:PORT", help="Python workers (WORKER_POOL)")
-    flink.add_argument("--flink_rest", metavar="URL", help="Flink's REST interface (FLINK_REST)")
+    flink = add_address_arguments(parser)
     flink.add_argument("--job_name", default="huntbeam-stream", metavar="NAME", help="default: huntbeam-stream")
     flink.add_argument("--parallelism", type=int, default=2, metavar="N", help="subtasks and worker processes (2)")
     flink.add_argument(
@@ -163,7 +170,7 @@ def _add_flink(parser: argparse.ArgumentParser) -> None:
     )
     flink.add_argument("--checkpointing_interval", default="10s", metavar="TIME", help="between checkpoints (10s)")
     flink.add_argument(
-        "--bundle_time", default="200ms", metavar="TIME", help="records are worked on together this long (200ms)"
+        "--bundle_time", default="500ms", metavar="TIME", help="records are worked on together this long (500ms)"
     )
     flink.add_argument("--savepoint", metavar="PATH", help="resume from this savepoint or checkpoint")
     flink.add_argument("--detach", action="store_true", help="leave the job running and return (`huntbeam jobs`)")

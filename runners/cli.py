@@ -11,10 +11,10 @@ from collections.abc import Sequence
 from importlib.metadata import version
 from typing import Any, Self
 
-from huntbeam.runners.commands import archive, jobs, peek, replay, stack, stream, topics
+from huntbeam.runners.commands import archive, doctor, jobs, peek, replay, stack, stream, topics
 from huntbeam.schemas.errors import UnusableError
 
-_COMMANDS = (replay, stream, jobs, stack, topics, peek, archive)
+_COMMANDS = (replay, stream, jobs, stack, topics, peek, archive, doctor)
 
 DONE, FAILED, UNUSABLE, INTERRUPTED = 0, 1, 2, 130
 

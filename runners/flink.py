@@ -12,19 +12,10 @@ from apache_beam.runners.portability.portable_runner import PipelineResult, Port
 
 from huntbeam.pipelines.stream import Stream, stream
 from huntbeam.pipelines.stream_options import FlinkOptions
+from huntbeam.runners.flink_addresses import Addresses
 from huntbeam.transforms.kafka_io import ReadTopic, Sink, WriteTopic
 
 BUNDLE = 10_000  # records worked on together, at most
-
-
-@dataclass(frozen=True)
-class Addresses:
-    """Where the parts of a cluster are, HOST:PORT; `flink_rest` is a URL."""
-
-    job_endpoint: str
-    expansion_service: str
-    worker_pool: str
-    flink_rest: str
 
 
 @dataclass(frozen=True)
@@ -65,6 +56,8 @@ def beam_options(flink: FlinkOptions, at: Addresses, further: Sequence[str]) -> 
             f"--max_bundle_size={BUNDLE}",
             f"--max_bundle_time_mills={flink.bundle_ms}",
             *([f"--savepoint_path={_uri(flink.savepoint)}"] if flink.savepoint else []),
+            "--faster_copy",
+            "--object_reuse",
             *further,
         ]
     )

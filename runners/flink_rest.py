@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Iterator, Mapping
+from http.client import HTTPException
 from typing import Any
 from urllib.error import HTTPError, URLError
 from urllib.request import Request, urlopen
@@ -14,6 +16,7 @@ from huntbeam.schemas.errors import UnusableError
 
 TIMEOUT = 10.0  # seconds for one answer
 SAVEPOINT = 600.0  # seconds for a savepoint
+_NAMESPACE = re.compile(r"^.*huntbeam_[a-z_]*[A-Z][A-Za-z]*_")  # a class is the one part with capitals
 ENDED = frozenset({"FINISHED", "CANCELED", "FAILED", "SUSPENDED"})
 
 
@@ -132,7 +135,7 @@ class FlinkRest:
             for start in range(0, len(names), 20):
                 chosen = ",".join(names[start : start + 20])
                 for metric in self._get(f"{path}?get={chosen}&agg=sum"):
-                    yield metric["id"].rpartition(".")[2], int(metric["sum"])
+                    yield counter_name(metric["id"]), int(metric["sum"])
 
     def _await_end(self, jid: str) -> None:
         until = time.monotonic() + 60
@@ -148,11 +151,22 @@ class FlinkRest:
         try:
             with urlopen(request, timeout=TIMEOUT) as answer:  # noqa: S310 - as above
                 text = answer.read()
+            return msgspec.json.decode(text) if text else None
         except HTTPError as error:
             reason = error.read().decode(errors="replace")[:200]
             raise FlinkUnusable(f"Flink at {self.url} refuses {method} {path} ({error.code}): {reason}") from error
-        except (URLError, OSError) as error:
+        except (URLError, OSError, HTTPException, msgspec.DecodeError) as error:
             raise FlinkUnusable(
                 f"Flink does not answer at {self.url}: check --flink_rest, or start it with `huntbeam stack up`"
             ) from error
-        return msgspec.json.decode(text) if text else None
+
+
+def counter_name(metric: str) -> str:
+    """A counter's name in the id that Flink gives its metric: operator, module and class go before it.
+
+    >>> counter_name("[5]{Join__Write}.huntbeam_transforms_kafka_io_EncodeRowsFn_emitted_sysmon_join")
+    'emitted_sysmon_join'
+    >>> counter_name("[3]{Join}.huntbeam_transforms_join_unbounded__Gather_unmatched")
+    'unmatched'
+    """
+    return _NAMESPACE.sub("", metric)

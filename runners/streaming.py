@@ -5,29 +5,21 @@ from __future__ import annotations
 import argparse
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from huntbeam.pipelines.graph import Clock, Steps, output_streams
 from huntbeam.pipelines.stream import Seeds, Stream
-from huntbeam.pipelines.stream_options import DIRECT, StreamOptions, stream_options
-from huntbeam.runners.kafka.clients import (
-    KafkaUnusable,
-    admin,
-    bootstrap_servers,
-    check_broker,
-    explained,
-    kafka_properties,
-)
+from huntbeam.pipelines.stream_options import DIRECT, LATEST, StreamOptions, stream_options
+from huntbeam.runners.doctor import Finding, Level, by_read_time, flink_findings, kafka_findings, passed
+from huntbeam.runners.kafka.clients import admin, bootstrap_servers, explained, kafka_properties
+from huntbeam.runners.kafka.group import begin
 from huntbeam.runners.kafka.properties import client_config
-from huntbeam.runners.kafka.topics import APPEND_TIME, ensure_topics, output_topic, timestamp_type
+from huntbeam.runners.kafka.topics import ensure_topics, output_topic
 from huntbeam.runners.plans import plan_of
 from huntbeam.schemas.streams import EVENTS
 from huntbeam.transforms.kafka_io import Sink
-
-if TYPE_CHECKING:
-    from confluent_kafka.admin import AdminClient
 
 
 def run_stream(args: argparse.Namespace) -> int | None:
@@ -35,14 +27,18 @@ def run_stream(args: argparse.Namespace) -> int | None:
     options = stream_options(args)
     servers, properties = bootstrap_servers(args), kafka_properties(args)
     config = client_config(servers, properties)
-    check_broker(config)
+    found = passed(_needs(options, config))
+    read_time = by_read_time(found)
+    job = stream_job(options, bool(read_time))
     with explained(config):
         client = admin(config)
-        read_time = topics_by_read_time(client, _read(options))
-        job = stream_job(options, bool(read_time))
         made = ensure_topics(client, [_spec(sink) for sink in job.sinks])
+        if options.on != DIRECT and options.flink.savepoint is None:
+            begin(client, options.group_id, options.topics, latest=options.offset == LATEST)
+            if seeds := _seed_topics(options):  # the past is always read as a whole
+                begin(client, options.group_id, seeds, latest=False)
     if not options.quiet:
-        _say_topics(made, read_time)
+        _say(made, found)
     if options.on == DIRECT:
         from huntbeam.runners.direct_stream import run_direct
 
@@ -51,6 +47,14 @@ def run_stream(args: argparse.Namespace) -> int | None:
     from huntbeam.runners.flink_stream import run_flink
 
     return run_flink(options, job, servers, properties, read_time)
+
+
+def _needs(options: StreamOptions, config: Mapping[str, str]) -> Iterator[Finding]:
+    """Looks at what the job needs, before anything is made or submitted."""
+    latest = options.topics if options.offset == LATEST else ()
+    yield from kafka_findings(lambda: config, [*options.topics, *_seed_topics(options)], latest)
+    if options.on != DIRECT:
+        yield from flink_findings(options.flink, options.flink.parallelism)
 
 
 def stream_job(options: StreamOptions, read_time: bool) -> Stream:
@@ -86,30 +90,16 @@ def _now() -> int:
     return int(time.time() * 1000)
 
 
-def _read(options: StreamOptions) -> list[str]:
+def _seed_topics(options: StreamOptions) -> list[str]:
     seeds = options.seed_creates
-    return [*options.topics, *([seeds] if seeds is not None and not _is_folder(seeds) else [])]
-
-
-def topics_by_read_time(client: AdminClient, topics: Sequence[str]) -> list[str]:
-    """The topics whose records carry no append time. Raises KafkaUnusable for one that is missing."""
-    known = client.list_topics(timeout=10).topics
-    for topic in topics:
-        if topic not in known:
-            raise KafkaUnusable(f"there is no topic {topic}: check its name, or make it with `huntbeam topics create`")
-    return [topic for topic in topics if timestamp_type(client, topic) != APPEND_TIME]
+    return [] if seeds is None or _is_folder(seeds) else [seeds]
 
 
 def _spec(sink: Sink) -> Any:
     return output_topic(sink.stream)._replace(name=sink.topic)
 
 
-def _say_topics(made: Sequence[str], read_time: Sequence[str]) -> None:
-    if made:
-        print(f"huntbeam: made {', '.join(made)}", file=sys.stderr)
-    if read_time:
-        print(
-            f"huntbeam: {', '.join(read_time)}: no append times (message.timestamp.type is not LogAppendTime), so "
-            f"waits count from the time of reading; `huntbeam topics create {' '.join(read_time)} --alter` mends it",
-            file=sys.stderr,
-        )
+def _say(made: Sequence[str], found: Sequence[Finding]) -> None:
+    lines = [f"made {', '.join(made)}"] if made else []
+    for line in lines + [finding.said for finding in found if finding.level is Level.WARN]:
+        print(f"huntbeam: {line}", file=sys.stderr)

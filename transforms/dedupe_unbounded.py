@@ -82,7 +82,7 @@ class FirstCopyFn(beam.DoFn):
 
     def setup(self) -> None:
         """Once a worker process."""
-        prepare_worker()
+        prepare_worker(self.SEEN.name)
 
     def start_bundle(self) -> None:
         """A bundle begins with nothing held."""

@@ -36,7 +36,7 @@ class Element(msgspec.Struct, frozen=True, array_like=True):
 class Known(msgspec.Struct, array_like=True):
     """What is remembered of a key, but for the connects that wait."""
 
-    create: bytes = b""  # the best so far, packed
+    create: bytes | None = b""  # the best so far, packed; None: that of the entry before, see Log
     first: int = 0  # arrival of the first copy of a create
     last: int = 0  # and of the last
     touched: int | None = None  # arrival of the last connect
@@ -55,6 +55,40 @@ class Waiting(msgspec.Struct, frozen=True, array_like=True):
 
 KNOWN = Versioned(1, Known)
 WAITING = Versioned(1, Waiting)
+
+
+class Log:
+    """What is known of a key, as entries of which the last counts: an addition costs half of a replacement.
+
+    Most bundles change arrivals alone, so an entry names the create only when it is another one.
+    """
+
+    MOST = 8
+
+    def __init__(self, entries: Sequence[bytes]) -> None:
+        self._entries = len(entries)
+        self._create = b""
+        self._known = Known()
+        for number, entry in enumerate(reversed(entries)):
+            known = KNOWN.unpack(entry)
+            if number == 0:
+                self._known = known
+            if known.create is not None:
+                self._create = known.create
+                break
+
+    def read(self) -> Known:
+        """What is known now; the caller may change it."""
+        self._known.create = self._create
+        return self._known
+
+    def write(self, known: Known | None) -> tuple[bool, bytes | None]:
+        """Whether the entries are cleared first, and the entry to add; None forgets the key."""
+        if known is None:
+            return self._entries > 0, None
+        if self._entries == 0 or self._entries >= self.MOST or known.create != self._create:
+            return self._entries > 0, KNOWN.pack(known)
+        return False, KNOWN.pack(msgspec.structs.replace(known, create=None))
 
 
 class Cell(Protocol):
@@ -219,7 +253,7 @@ class _Key:
 
     def _create(self) -> ProcessCreate:
         if self._best is None:
-            self._best = _create(self._known.create)
+            self._best = _create(self._known.create or b"")
         return self._best
 
     def _start(self, a: int) -> int:

@@ -12,7 +12,7 @@ import msgspec
 from apache_beam.coders import BytesCoder
 from apache_beam.metrics import Metrics
 from apache_beam.transforms.timeutil import TimeDomain
-from apache_beam.transforms.userstate import BagStateSpec, ReadModifyWriteStateSpec, TimerSpec, on_timer
+from apache_beam.transforms.userstate import BagStateSpec, TimerSpec, on_timer
 from apache_beam.transforms.window import GlobalWindow, TimestampedValue
 from apache_beam.utils.windowed_value import WindowedValue
 
@@ -22,7 +22,7 @@ from huntbeam.transforms.arrival import millis, timestamp
 from huntbeam.transforms.batches import tagged
 from huntbeam.transforms.join import ZERO_GUID, JoinKind, given_up
 from huntbeam.transforms.join_batches import JoinBatches
-from huntbeam.transforms.join_keyed import KNOWN, WAITING, Element, KeyedJoin, Known, Waiting, Waits
+from huntbeam.transforms.join_keyed import WAITING, Element, KeyedJoin, Known, Log, Waiting, Waits
 from huntbeam.transforms.rekey import key
 from huntbeam.transforms.worker_state import prepare_worker
 
@@ -112,7 +112,7 @@ def _element(a: int, row: Any) -> Element:
 class JoinKeyFn(beam.DoFn):
     """One key's KeyedJoin on Beam's state and timers. All timers are event time on arrival; none is REAL_TIME."""
 
-    KNOWN = ReadModifyWriteStateSpec("known", BytesCoder())
+    KNOWN = BagStateSpec("known", BytesCoder())  # a log, see join_keyed.Log
     WAITING = BagStateSpec("waiting", BytesCoder())
     DUE = TimerSpec("join_due", TimeDomain.WATERMARK)
     EXPIRE = TimerSpec("join_expire", TimeDomain.WATERMARK)
@@ -127,7 +127,7 @@ class JoinKeyFn(beam.DoFn):
 
     def setup(self) -> None:
         """Once a worker process."""
-        prepare_worker()
+        prepare_worker(self.KNOWN.name)
         if self._read_time:
             self._core = KeyedJoin(self._core.kind, self._core.waits, since=int(time.time() * 1000))
 
@@ -179,16 +179,18 @@ class _BeamCell:
     _due: Any
     _expire: Any
     _counters: dict[str, Any]
+    _log: Log = field(init=False)
 
     def known(self) -> Known:
-        packed = self._known.read()
-        return KNOWN.unpack(packed) if packed else Known()
+        self._log = Log(list(self._known.read()))
+        return self._log.read()
 
     def keep(self, known: Known | None) -> None:
-        if known is None:
+        afresh, entry = self._log.write(known)
+        if afresh:
             self._known.clear()
-        else:
-            self._known.write(KNOWN.pack(known))
+        if entry is not None:
+            self._known.add(entry)
 
     def waiting(self) -> Sequence[Waiting]:
         return [WAITING.unpack(packed) for packed in self._waiting.read()]

@@ -11,13 +11,14 @@ import msgspec
 from apache_beam.coders import BytesCoder
 from apache_beam.metrics import Metrics
 from apache_beam.transforms.timeutil import TimeDomain
-from apache_beam.transforms.userstate import BagStateSpec, ReadModifyWriteStateSpec, TimerSpec, on_timer
+from apache_beam.transforms.userstate import BagStateSpec, TimerSpec, on_timer
 from apache_beam.transforms.window import GlobalWindow, TimestampedValue
 from apache_beam.utils.windowed_value import WindowedValue
 
 from huntbeam.schemas.window import Counter, WindowCount
 from huntbeam.transforms.arrival import millis, timestamp
 from huntbeam.transforms.batches import Batch
+from huntbeam.transforms.state import Versioned
 from huntbeam.transforms.window_rows import PARTS, KeyedRows, Parts, Timing, part
 from huntbeam.transforms.windows import Accumulator, Counting, Finisher, Group, merge
 from huntbeam.transforms.windows_bounded import GROUPS
@@ -89,8 +90,7 @@ class _Count(beam.DoFn):
 class WindowRowFn(beam.DoFn):
     """One row's KeyedRows on Beam's state and its one timer, which is event time on arrival."""
 
-    STANDING = ReadModifyWriteStateSpec("standing", BytesCoder())
-    PARTS = BagStateSpec("parts", BytesCoder())
+    ROW = BagStateSpec("row", BytesCoder())  # a log, see _BeamCell
     DUE = TimerSpec("window_due", TimeDomain.WATERMARK)
 
     def __init__(self, counters: tuple[Counter, ...], timing: Timing) -> None:
@@ -100,66 +100,88 @@ class WindowRowFn(beam.DoFn):
 
     def setup(self) -> None:
         """Once a worker process."""
-        prepare_worker()
+        prepare_worker(self.ROW.name)
 
     def process(
         self,
         brought: tuple[str, bytes],
-        standing: Any = beam.DoFn.StateParam(STANDING),
-        parts: Any = beam.DoFn.StateParam(PARTS),
+        row: Any = beam.DoFn.StateParam(ROW),
         due: Any = beam.DoFn.TimerParam(DUE),
     ) -> None:
         """What one bundle counted of a row."""
         key, packed = brought
-        self._core.on_parts(_BeamCell(standing, parts, due, self._late), _decode_group(key), packed)
+        cell = _BeamCell(row, due, self._late)
+        self._core.on_parts(cell, _decode_group(key), packed)
+        cell.write()
 
     @on_timer(DUE)
     def on_due(
         self,
         key: str = beam.DoFn.KeyParam,
         at: Any = beam.DoFn.TimestampParam,
-        standing: Any = beam.DoFn.StateParam(STANDING),
-        parts: Any = beam.DoFn.StateParam(PARTS),
+        row: Any = beam.DoFn.StateParam(ROW),
         due: Any = beam.DoFn.TimerParam(DUE),
     ) -> Iterator[list[WindowCount]]:
         """The row is put out, or its state has ended."""
-        cell = _BeamCell(standing, parts, due, self._late)
+        cell = _BeamCell(row, due, self._late)
         rows = list(self._core.on_due(cell, _decode_group(key), millis(at)))
+        cell.write()
         if rows:
             self._emitted.inc(len(rows))
             yield rows
 
 
-@dataclass(slots=True)
-class _BeamCell:
-    """window_rows.Cell on Beam's state and timer."""
+class _Entry(msgspec.Struct, array_like=True):
+    """How things stand with the row from here on, and the parts that came with it."""
 
-    _standing: Any
-    _parts: Any
-    _due: Any
-    _late: Any
+    standing: bytes
+    parts: list[bytes]
+
+
+_ENTRY = Versioned(1, _Entry)
+
+
+class _BeamCell:
+    """window_rows.Cell on Beam's state and timer: one bag, to which a bundle adds one entry."""
+
+    def __init__(self, row: Any, due: Any, late: Any) -> None:
+        self._row = row
+        self._due = due
+        self._late = late
+        self._entries = [_ENTRY.unpack(entry) for entry in row.read()]
+        self._afresh = False
+        self._standing: bytes | None = None
+        self._added: list[bytes] = []
 
     def standing(self) -> bytes | None:
-        return self._standing.read()  # type: ignore[no-any-return]
+        return self._standing or (self._entries[-1].standing if self._entries else None)
 
     def stand(self, standing: bytes) -> None:
-        self._standing.write(standing)
+        self._standing = standing
 
     def parts(self) -> Sequence[bytes]:
-        return list(self._parts.read())
+        return [*(part for entry in self._entries for part in entry.parts), *self._added]
 
     def add_parts(self, parts: bytes) -> None:
-        self._parts.add(parts)
+        self._added.append(parts)
 
     def clear_parts(self) -> None:
-        self._parts.clear()
+        self._standing = self.standing()
+        self._afresh, self._entries, self._added = True, [], []
 
     def clear(self) -> None:
-        self._standing.clear()
-        self._parts.clear()
+        self.clear_parts()
+        self._standing = None
 
     def set_due(self, at: int) -> None:
         self._due.set(timestamp(at))
 
     def count_late(self, events: int) -> None:
         self._late.inc(events)
+
+    def write(self) -> None:
+        """What has changed, as one entry."""
+        if self._afresh:
+            self._row.clear()
+        if self._standing is not None:
+            self._row.add(_ENTRY.pack(_Entry(self._standing, self._added)))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import os
 import sys
 import time
 from typing import Any
@@ -50,13 +49,9 @@ def _action(actions: Any, name: str, text: str, run: Any, *, named: bool = False
 
 
 def _rest(args: argparse.Namespace) -> FlinkRest:
-    from huntbeam.runners.stack.stack import running_addresses
+    from huntbeam.runners.flink_addresses import FLINK_REST, address
 
-    local = running_addresses()
-    url = args.flink_rest or os.environ.get("FLINK_REST") or (local and local.flink_rest)
-    if not url:
-        raise FlinkUnusable("--flink_rest is not known: give it, set FLINK_REST, or start `huntbeam stack up`")
-    return FlinkRest(url)
+    return FlinkRest(address(FLINK_REST, args.flink_rest))
 
 
 def _list(args: argparse.Namespace) -> None:

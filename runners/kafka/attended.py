@@ -45,7 +45,7 @@ class Progress:
         self._kept = kept  # the word for it: written, landed
         self._quiet = quiet
         self._started = self._said = time.monotonic()
-        self._away = False
+        self._away = self._told = False
 
     def due(self) -> bool:
         """Whether it is time for another line."""
@@ -55,6 +55,7 @@ class Progress:
         """Says how far it is."""
         self._said = time.monotonic()
         if self._away:
+            self._told = True
             self.say("the broker is away; waiting for it")
             return
         rate = read / max(self.seconds, 0.001)
@@ -66,8 +67,9 @@ class Progress:
 
     def records(self) -> None:
         """Records came, or the end of a partition: the broker is there."""
-        if self._away:
-            self._away = False
+        self._away = False
+        if self._told:
+            self._told = False
             self.say("the broker is back")
 
     def say(self, line: str) -> None:

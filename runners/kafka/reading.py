@@ -131,17 +131,22 @@ def since(consumer: Consumer, where: Iterable[Place], millis: int) -> dict[Place
     return {(o.topic, o.partition): o.offset for o in offsets if o.offset >= 0}
 
 
-def first_times(consumer: Consumer, positions: Mapping[Place, int]) -> dict[Place, int]:
-    """The time (ms) of the record that comes next in each partition; none for a partition that is at its end."""
+def first_records(consumer: Consumer, positions: Mapping[Place, int]) -> dict[Place, Message]:
+    """The record that comes next in each partition; none for a partition that is at its end."""
     records = Records(consumer, positions)
-    times: dict[Place, int] = {}
+    first: dict[Place, Message] = {}
     until = time.monotonic() + ANSWER
-    while records.unread - times.keys():
+    while records.unread - first.keys():
         if time.monotonic() > until:
             raise KafkaUnusable("the broker does not give out records: check that all of its partitions are online")
         for message in records.take(BATCH, POLL):
-            times.setdefault(place_of(message), time_of(message))
-    return times
+            first.setdefault(place_of(message), message)
+    return first
+
+
+def first_times(consumer: Consumer, positions: Mapping[Place, int]) -> dict[Place, int]:
+    """The time (ms) of the record that comes next in each partition; none for a partition that is at its end."""
+    return {place: time_of(message) for place, message in first_records(consumer, positions).items()}
 
 
 def place_of(message: Message) -> Place:

@@ -22,7 +22,7 @@ _TASK_MANAGER_MEMORY = {  # megabytes; a bare TaskManagerRunner wants every one 
     "task.heap.size": 1024,
     "framework.off-heap.size": 128,
     "task.off-heap.size": 256,  # buffers of the connections to the Python workers
-    "managed.size": 512,  # RocksDB
+    "managed.size": 2048,  # RocksDB
     "network.min": 128,
     "network.max": 128,
     "jvm-metaspace.size": 512,

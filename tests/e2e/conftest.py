@@ -9,6 +9,11 @@ import pytest
 from apache_beam.internal.gcp import auth
 from gcp_storage_emulator.server import create_server
 
+from huntbeam.runners.stack.stack import Stack
+from tests.e2e.stack import stack
+
+__all__ = ["bucket", "kafka", "stack"]
+
 BUCKET = "huntbeam-test"
 
 
@@ -26,3 +31,9 @@ def bucket(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     server.start()
     yield f"gs://{BUCKET}"
     server.stop()
+
+
+@pytest.fixture
+def kafka(stack: Stack) -> str:
+    """The broker of the stack."""
+    return stack.addresses().kafka

@@ -16,12 +16,12 @@ Dedupe/FirstCopies/Do seen=read_modify_write:varint @ts-dedupe_expire
 Join/Both_sysmon_join
 Join/Both_sysmon_unmatched
 Join/Gather/Do
-Join/Keys/Do known=read_modify_write:bytes waiting=bag:bytes @ts-join_due @ts-join_expire
+Join/Keys/Do known=bag:bytes waiting=bag:bytes @ts-join_due @ts-join_expire
 Records_winlogbeat/Digest
 Split/Do
 Topics
 Windows/Count
-Windows/Rows parts=bag:bytes standing=read_modify_write:bytes @ts-window_due
+Windows/Rows row=bag:bytes @ts-window_due
 """
 
 

@@ -16,7 +16,7 @@ from huntbeam.schemas import uid
 from huntbeam.schemas.clock import DAY, MINUTE, instant
 from huntbeam.schemas.sysmon import ZERO_GUID, NetworkConnect, ProcessCreate, SysmonJoin, SysmonUnmatched
 from huntbeam.transforms.join import JoinKind, Output, given_up, join_all
-from huntbeam.transforms.join_keyed import KNOWN, WAITING, Element, KeyedJoin, Known, Waiting, Waits
+from huntbeam.transforms.join_keyed import WAITING, Element, KeyedJoin, Known, Log, Waiting, Waits
 from huntbeam.transforms.rekey import key
 
 WAITS = Waits(join=10 * MINUTE, process_ttl=2 * DAY, terminate_grace=10 * MINUTE)
@@ -53,16 +53,21 @@ class Arrival:
 class Cell:
     """join_keyed.Cell in memory; what is known is packed, as state is."""
 
-    kept: bytes | None = None
+    log: list[bytes] = field(default_factory=list)
     held: list[bytes] = field(default_factory=list)
     timers: dict[str, int] = field(default_factory=dict)
     counted: Counter[str] = field(default_factory=Counter)
 
     def known(self) -> Known:
-        return KNOWN.unpack(self.kept) if self.kept else Known()
+        return Log(self.log).read()
 
     def keep(self, known: Known | None) -> None:
-        self.kept = None if known is None else KNOWN.pack(known)
+        afresh, entry = Log(self.log).write(known)
+        if afresh:
+            self.log.clear()
+        if entry is not None:
+            self.log.append(entry)
+        assert len(self.log) <= Log.MOST
 
     def waiting(self) -> Sequence[Waiting]:
         return [WAITING.unpack(packed) for packed in self.held]
@@ -83,7 +88,7 @@ class Cell:
         self.counted[name] += 1
 
     def empty(self) -> bool:
-        return not (self.kept or self.held or self.timers)
+        return not (self.log or self.held or self.timers)
 
 
 class Driver:

@@ -42,5 +42,5 @@ def test_a_worker_of_the_join_uses_it() -> None:
 
 def test_another_beam_without_such_a_scale_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delattr(statecache, "get_deep_size")
-    prepare_worker()
+    prepare_worker("known")
     assert not hasattr(statecache, "get_deep_size")
