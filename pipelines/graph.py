@@ -50,6 +50,7 @@ class Steps:
     counters: tuple[Counter, ...]
     window_ms: int
     clock: Clock | None = None
+    without: tuple[str, ...] = ()  # streams that are not wanted
 
 
 class _Wiring(NamedTuple):
@@ -61,7 +62,7 @@ class _Wiring(NamedTuple):
 def output_streams(steps: Steps) -> list[str]:
     """The streams that a graph puts out."""
     optional = {streams.EVENTS: steps.events, streams.DUPLICATES: steps.dedupe}
-    return [name for name in streams.STREAMS if optional.get(name, True)]
+    return [name for name in streams.STREAMS if optional.get(name, True) and name not in steps.without]
 
 
 def build(digested: beam.PCollection, steps: Steps) -> dict[str, beam.PCollection]:
@@ -78,11 +79,12 @@ def build(digested: beam.PCollection, steps: Steps) -> dict[str, beam.PCollectio
     joined = split[_JOINABLE] | "Join" >> wiring.join
     out |= {name: split[name] for name in (streams.PROCESS_CREATE, streams.NETWORK_CONNECT)}
     out |= {name: joined[name] for name in (streams.JOIN, streams.UNMATCHED)}
-    out[streams.WINDOW_COUNTS] = split[_COUNTABLE] | "Windows" >> wiring.windows
+    if streams.WINDOW_COUNTS not in steps.without:
+        out[streams.WINDOW_COUNTS] = split[_COUNTABLE] | "Windows" >> wiring.windows
     out[streams.DEAD_LETTERS] = digested | "DeadLetters" >> beam.FlatMap(_dead_letters).with_output_types(Batch)
     if steps.events:
         out[streams.EVENTS] = split[streams.EVENTS]
-    return out
+    return {name: out[name] for name in output_streams(steps)}
 
 
 def _wiring(steps: Steps) -> _Wiring:

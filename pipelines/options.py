@@ -34,6 +34,7 @@ class StepOptions:
     window_ms: int
     counters: tuple[Counter, ...]
     streams: tuple[str, ...]
+    without: tuple[str, ...]
     hosts: tuple[str, ...]
 
 
@@ -56,6 +57,12 @@ def add_step_arguments(parser: argparse.ArgumentParser) -> Any:
     )
     steps.add_argument(
         "--streams", default="", metavar="NAME,...", help=f"further streams to write: {', '.join(OPTIONAL_STREAMS)}"
+    )
+    steps.add_argument(
+        "--without",
+        default="",
+        metavar="NAME,...",
+        help="streams not to write; without window_counts nothing is counted, which makes a stream cheaper",
     )
     steps.add_argument(
         "--event_time",
@@ -84,6 +91,7 @@ def step_values(args: argparse.Namespace) -> dict[str, Any]:
         "window_ms": duration("--window", args.window),
         "counters": (*BUILT_IN, *(load_counters(args.counters) if args.counters else ())),
         "streams": _streams(args.streams),
+        "without": _without(args.without),
         "hosts": tuple(host.lower() for host in args.host),
     }
 
@@ -104,6 +112,16 @@ def _streams(written: str) -> tuple[str, ...]:
         if name not in streams.STREAMS:
             raise OptionError(f"--streams {name}: there is no such stream; there is {', '.join(OPTIONAL_STREAMS)}")
     return tuple(name for name in OPTIONAL_STREAMS if name in names)  # the others are written anyhow
+
+
+def _without(written: str) -> tuple[str, ...]:
+    names = tuple(name.strip() for name in written.split(",") if name.strip())
+    for name in names:
+        if name not in streams.STREAMS:
+            raise OptionError(f"--without {name}: there is no such stream; there is {', '.join(streams.STREAMS)}")
+        if name == streams.DEAD_LETTERS:
+            raise OptionError(f"--without {name}: what cannot be used never vanishes; leave this stream in")
+    return names
 
 
 class _CountersFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -30,7 +30,14 @@ def execute(
     beam_options = PipelineOptions(list(options.beam))
     FileSystems.set_options(beam_options)
     aside = prepare(options.output, options.overwrite)
-    steps = Steps(options.join, options.dedupe, EVENTS in options.streams, options.counters, options.window_ms)
+    steps = Steps(
+        options.join,
+        options.dedupe,
+        EVENTS in options.streams,
+        options.counters,
+        options.window_ms,
+        without=options.without,
+    )
     job = Replay(spans, plan, steps, Format(options.format), aside, FileSystems.join(aside, _MANIFEST), ticket)
     try:
         with beam.Pipeline(runner=FnApiRunner(), options=beam_options) as pipeline:

@@ -67,7 +67,15 @@ def stream_job(options: StreamOptions, read_time: bool) -> Stream:
         dedupe_window_ms=options.dedupe_window_ms,
         read_time=read_time,
     )
-    steps = Steps(options.join, options.dedupe, EVENTS in options.streams, options.counters, options.window_ms, clock)
+    steps = Steps(
+        options.join,
+        options.dedupe,
+        EVENTS in options.streams,
+        options.counters,
+        options.window_ms,
+        clock,
+        options.without,
+    )
     sinks = [
         Sink(stream, options.outputs[stream], options.encoding, options.max_record_bytes)
         for stream in output_streams(steps)

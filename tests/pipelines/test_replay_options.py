@@ -623,3 +623,13 @@ def test_the_console_script_is_there() -> None:
     assert run.returncode == 0
     assert run.stdout.startswith(b"huntbeam 0.")
     assert f'version="{run.stdout.split()[1].decode()}"' in (ROOT / "setup.py").read_text(encoding="utf-8")
+
+
+def test_without_leaves_streams_out_but_never_dead_letters(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    sample = ROOT / "samples" / "logs"
+    rows = run_replay(tmp_path / "out", sample, options=("--without", "window_counts,sysmon_unmatched"))
+    assert set(rows) == {"sysmon_process_create", "sysmon_network_connect", "sysmon_join", "dead_letters"}
+    for wrong in ("dead_letters", "nonsense"):
+        code, said = fails(capsys, "replay", "--input", sample, "--output", tmp_path / "no", "--without", wrong)
+        assert code == 2
+        assert wrong in said
