@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: help setup lint format types test e2e bench bench-memory demo clean
+.PHONY: help setup lint format types test e2e e2e-full bench bench-memory bench-stream soak demo clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z0-9_-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -37,11 +37,20 @@ test: setup ## all tests that need no server
 e2e: setup ## tests against real servers, which they start themselves
 	$(BIN)/python -m pytest -m e2e
 
+e2e-full: setup ## the same and those that take long
+	$(BIN)/python -m pytest -m "e2e or full"
+
 bench: setup ## replay against DuckDB on one archive: ratios of wall time, CPU and memory
 	$(BIN)/python benchmarks/replay.py $(BENCH)
 
 bench-memory: setup ## peak memory of replay from 100 MB to 2 GB of input
 	$(BIN)/python benchmarks/replay.py --memory $(BENCH)
+
+bench-stream: setup ## the stream against Kafka Streams: ratios of throughput, CPU, memory and latency
+	$(BIN)/python benchmarks/stream.py $(BENCH)
+
+soak: setup ## the stream for ten minutes at a steady rate: does anything grow
+	$(BIN)/python benchmarks/soak.py $(BENCH)
 
 demo: setup ## replay the sample and print the join
 	@$(BIN)/python benchmarks/demo.py

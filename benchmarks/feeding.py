@@ -17,17 +17,18 @@ if TYPE_CHECKING:
 
 PARTITIONS = 2
 PATIENCE = 60.0  # seconds for an answer of the broker
+_LOOK = 5.0  # seconds for the newest records
 _BURST = 0.005  # seconds that a paced feeder is ahead before it sleeps
-_GUID = re.compile(rb"\{?\b([0-9A-Fa-f]{8}(?:-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12})\b\}?")
+_GUID = re.compile(rb'"ProcessGuid":"\{?([0-9A-Fa-f-]{36})\}?"')
 
 
 def plain(record: bytes) -> bytes:
-    """A record with its GUIDs in one spelling: a join of texts, as the rival's is, finds no other.
+    """A record with its ProcessGuid in one spelling: a join of texts, as the rival's is, finds no other.
 
-    >>> plain(b'"0A6B1C52-9F0B-4C7E-8C55-2F7A6B1D9E10"')
-    b'"{0a6b1c52-9f0b-4c7e-8c55-2f7a6b1d9e10}"'
+    >>> plain(b'{"ProcessGuid":"0A6B1C52-9F0B-4C7E-8C55-2F7A6B1D9E10"}')
+    b'{"ProcessGuid":"{0a6b1c52-9f0b-4c7e-8c55-2f7a6b1d9e10}"}'
     """
-    return _GUID.sub(lambda found: b"{" + found[1].lower() + b"}", record)
+    return _GUID.sub(lambda found: b'"ProcessGuid":"{' + found[1].lower() + b'}"', record)
 
 
 def make_topics(kafka: str, specs: Iterable[TopicSpec]) -> None:
@@ -44,7 +45,9 @@ def delete_topics(kafka: str, mark: str) -> None:
 
 
 def producer(kafka: str, linger_ms: int) -> Producer:
-    return Producer({"bootstrap.servers": kafka, "linger.ms": linger_ms, "message.max.bytes": 4_000_000})
+    return Producer(
+        {"bootstrap.servers": kafka, "linger.ms": linger_ms, "message.max.bytes": 4_000_000, "log_level": 0}
+    )
 
 
 def send(kafka: str, topic: str, records: Iterable[bytes]) -> int:
@@ -58,7 +61,7 @@ def send(kafka: str, topic: str, records: Iterable[bytes]) -> int:
 
 
 def pace(kafka: str, topic: str, records: Iterable[bytes], rate: float, sent: Callable[[bytes], object]) -> None:
-    """Appends so many records a second; `sent` is called with each just before. A feeder that falls behind catches up."""
+    """Appends so many records a second, catching up where it fell behind; `sent` is told of each just before."""
     to, began = producer(kafka, 1), time.monotonic()
     for number, record in enumerate(records):
         ahead = began + number / rate - time.monotonic()
@@ -92,7 +95,9 @@ class Offsets:
     """Ends of topics and offsets of a group, without reading a record."""
 
     def __init__(self, kafka: str, group: str = "bench") -> None:
-        self._consumer = Consumer({"bootstrap.servers": kafka, "group.id": group, "enable.auto.commit": False})
+        self._consumer = Consumer(
+            {"bootstrap.servers": kafka, "group.id": group, "enable.auto.commit": False, "log_level": 0}
+        )
 
     def end(self, topic: str) -> int:
         """How many records were ever appended to a topic."""
@@ -108,15 +113,14 @@ class Offsets:
         """When the newest record of a topic was appended, in seconds since 1970; None for an empty topic."""
         lasts = [TopicPartition(topic, p, end - 1) for p, end in enumerate(self._ends(topic)) if end]
         self._consumer.assign(lasts)
-        times: list[float] = []
-        until = time.monotonic() + PATIENCE
+        times: dict[int | None, float] = {}
+        until = time.monotonic() + _LOOK
         while len(times) < len(lasts) and time.monotonic() < until:
             message = self._consumer.poll(0.5)
             if message is not None and message.error() is None:
-                times.append(message.timestamp()[1] / 1000)
-                self._consumer.pause([TopicPartition(topic, message.partition() or 0)])
+                times[message.partition()] = message.timestamp()[1] / 1000
         self._consumer.unassign()
-        return max(times, default=None)
+        return max(times.values(), default=None)
 
     def _ends(self, topic: str) -> list[int]:
         return [self._consumer.get_watermark_offsets(p, timeout=PATIENCE)[1] for p in _partitions(topic)]
@@ -128,7 +132,13 @@ class Offsets:
 def rows(kafka: str, topic: str) -> Iterator[tuple[float, bytes]]:
     """What a topic holds now: when each row was appended, in seconds since 1970, and its value."""
     consumer = Consumer(
-        {"bootstrap.servers": kafka, "group.id": "bench-rows", "enable.auto.commit": False, "enable.partition.eof": True}
+        {
+            "bootstrap.servers": kafka,
+            "group.id": "bench-rows",
+            "enable.auto.commit": False,
+            "log_level": 0,
+            "enable.partition.eof": True,
+        }
     )
     try:
         consumer.assign([TopicPartition(topic, p.partition, 0) for p in _partitions(topic)])
@@ -149,7 +159,9 @@ class Arrivals:
 
     def __init__(self, kafka: str, topic: str) -> None:
         self.rows: list[tuple[float, bytes]] = []
-        self._consumer = Consumer({"bootstrap.servers": kafka, "group.id": "bench-arrivals", "enable.auto.commit": False})
+        self._consumer = Consumer(
+            {"bootstrap.servers": kafka, "group.id": "bench-arrivals", "enable.auto.commit": False, "log_level": 0}
+        )
         self._consumer.assign([TopicPartition(topic, p.partition, 0) for p in _partitions(topic)])
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._read, daemon=True)

@@ -33,6 +33,16 @@ class Trend(NamedTuple):
         return self.rise <= max(limit.share * self.mean, limit.least)
 
 
+class Figure(NamedTuple):
+    """A line of a table: an attribute of the runs, another in brackets, and whether ratios of it tell anything."""
+
+    title: str
+    field: str
+    digits: int
+    beside: str | None = None
+    compared: bool = True
+
+
 def percentile(values: Sequence[float], share: float) -> float:
     """The smallest value that at least this share of the values do not exceed.
 
@@ -64,7 +74,7 @@ def value_at(points: Sequence[Point], time: float) -> float:
     """The value at a time, straight between two points, level before the first and behind the last.
 
     >>> [value_at([(1, 10), (3, 20)], time) for time in (0, 1, 2, 9)]
-    [10, 10.0, 15.0, 20]
+    [10, 10, 15.0, 20]
     """
     at = bisect_left(points, time, key=lambda point: point[0])
     if at == 0 and time < points[0][0]:
@@ -96,6 +106,28 @@ def ratio(ours: Sequence[float | None], theirs: Sequence[float | None]) -> str:
     """
     found = [a / b for a, b in zip(ours, theirs, strict=True) if a is not None and b]
     return f"{statistics.median(found):.2f}" if found else "-"
+
+
+def comparison(
+    title: str, programs: Sequence[str], rival: str | None, figures: Sequence[Figure], runs: Sequence[object]
+) -> str:
+    """A table with a column for each program, and for each but the rival one with the ratio to the rival's.
+
+    A run names its `program` and has the figures as attributes; None is a figure that it did not come to.
+    """
+    by_name = {name: [run for run in runs if getattr(run, "program", None) == name] for name in programs}
+    ours = [name for name in programs if name != rival] if rival else []
+    lines = {}
+    for figure in figures:
+        values = {name: [getattr(run, figure.field) for run in by_name[name]] for name in programs}
+        cells = [spread(values[name], figure.digits) for name in programs]
+        if figure.beside:
+            beside = [spread([getattr(r, figure.beside) for r in by_name[name]], figure.digits) for name in programs]
+            cells = [f"{cell} ({other})" for cell, other in zip(cells, beside, strict=True)]
+        lines[figure.title] = cells + [
+            ratio(values[n], values[rival]) if figure.compared else "" for n in ours if rival
+        ]
+    return table(title, [*programs, *(f"ratio, {name}" for name in ours)], lines)
 
 
 def table(title: str, columns: Sequence[str], rows: Mapping[str, Sequence[str]]) -> str:

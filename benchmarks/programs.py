@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -23,7 +24,6 @@ from uuid import uuid4
 import msgspec
 from feeding import delete_topics, make_topics
 
-from huntbeam.pipelines.graph import Steps, output_streams
 from huntbeam.runners.flink_rest import ENDED, FlinkRest
 from huntbeam.runners.kafka.topics import input_topic, output_topic
 from huntbeam.runners.stack.java import find_java
@@ -37,9 +37,19 @@ if TYPE_CHECKING:
 
 PEERS = Path(__file__).resolve().parent.parent / "../shared/peers"
 STREAMS_VERSION = "4.1.0"  # as the rival's pom has it
+FIRST_ROW = 180.0  # seconds until a program's first row has to be there
 _RESTARTED = ("taskmanager", "workers")  # cold in every run, as the rival's JVM is
 _STATE = re.compile(r"^(\S+) .*State transition from \w+ to RUNNING", re.MULTILINE)
 _LOG_TIMES = ("showDateTime=true", "dateTimeFormat=yyyy-MM-dd'T'HH:mm:ss.SSSZ")
+
+
+def say(text: str) -> None:
+    sys.stderr.write(f"bench: {text}\n")
+
+
+def ended_by_term() -> None:
+    """TERM ends as an interrupt does: what was started is stopped."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(130))
 
 
 class BenchError(Exception):
@@ -51,8 +61,11 @@ class Program(Protocol):
 
     name: str
 
-    def start(self, topic: str, watch: Callable[..., None]) -> str:
-        """Starts it, tells `watch` its process ids, and gives its output topic."""
+    def prepare(self) -> str:
+        """Makes all ready for a cold start; gives the output topic."""
+
+    def start(self, topic: str, watch: Callable[..., None]) -> None:
+        """Starts it on an input topic and tells `watch` its process ids."""
 
     def running(self) -> float | None:
         """When its start-up was over, in seconds since 1970; None when it is not."""
@@ -80,7 +93,7 @@ def local_stack(say: Callable[[str], None]) -> Iterator[Stack]:
         stack = Stack(Path(folder, "stack"), say=say)
         try:
             stack.up()
-            yield stack
+            yield Stack(stack.home, stack.cache)  # which is silent
         finally:
             stack.down()
 
@@ -102,22 +115,26 @@ class HuntBeam:
         self._decode = msgspec.json.Decoder(_Row).decode
         self.prefix = self.jid = ""
 
-    def start(self, topic: str, watch: Callable[..., None]) -> str:
+    def prepare(self) -> str:
         self._stack.stop(*_RESTARTED)
         self._stack.start(*_RESTARTED)
         self.prefix, self.jid = f"b{uuid4().hex[:8]}_", ""
-        make_topics(self._at.kafka, [output_topic(s, self.prefix) for s in output_streams(Steps())])
+        make_topics(self._at.kafka, [output_topic(s, self.prefix) for s in STREAMS])
+        return self.topic(JOIN)
+
+    def start(self, topic: str, watch: Callable[..., None]) -> None:
         parts = {part.name: part.pid for part in self._stack.status() if part.pid}
         watch(*(pid for name, pid in parts.items() if name != "kafka"))
         command = [str(_program()), "stream", "--input_topic", topic, "--topic_prefix", self.prefix, "--detach"]
         command += ["--job_name", self.prefix, "--group_id", self.prefix, "--quiet", *self._options]
-        with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=self._env()) as run:
+        with subprocess.Popen(
+            command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=self._env()
+        ) as run:
             watch(run.pid)
             out, errors = run.communicate()
         if run.returncode:
             raise BenchError(f"`{' '.join(command)}` gave {run.returncode}: {errors.strip()[-1_000:]}")
         self.jid = out.strip()
-        return topic_name(JOIN, self.prefix)
 
     def topic(self, stream: str) -> str:
         """The topic of an output stream."""
@@ -202,15 +219,17 @@ class KafkaStreams:
         self._id = ""
         self._process: subprocess.Popen[bytes] | None = None
 
-    def start(self, topic: str, watch: Callable[..., None]) -> str:
-        self._id = f"r{uuid4().hex[:8]}"
+    def prepare(self) -> str:
+        self._id, self._process = f"r{uuid4().hex[:8]}", None
         output = f"SYSMON_JOIN_{self._id}"
         make_topics(self._kafka, [input_topic(output)])
+        return output
+
+    def start(self, topic: str, watch: Callable[..., None]) -> None:
         with self._log.open("wb") as log:
             command = [*self._command, self._id, str(self._scratch / self._id), topic]
             self._process = subprocess.Popen(command, stdout=log, stderr=log, stdin=subprocess.DEVNULL)
         watch(self._process.pid)
-        return output
 
     def running(self) -> float | None:
         found = _STATE.search(self._log.read_text(encoding="utf-8", errors="replace"))

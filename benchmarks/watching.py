@@ -6,7 +6,10 @@ import importlib
 import threading
 import time
 from contextlib import suppress
-from typing import Any, NamedTuple, Self
+from typing import TYPE_CHECKING, Any, NamedTuple, Self
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 MB = 1_000_000
 INTERVAL = 1.0  # seconds between two looks
@@ -65,6 +68,18 @@ def family(root: Any) -> list[Any]:
     with suppress(psutil.Error):
         return [root, *root.children(recursive=True)]
     return []
+
+
+def memory(pids: Iterable[int]) -> float:
+    """Memory in MB of processes and of all below them."""
+    psutil: Any = importlib.import_module("psutil")
+    total = 0.0
+    for pid in pids:
+        with suppress(psutil.NoSuchProcess):
+            for process in family(psutil.Process(pid)):
+                with suppress(psutil.Error):  # it ended
+                    total += memory_of(process)
+    return total
 
 
 def memory_of(process: Any) -> float:

@@ -122,7 +122,12 @@ def _add_topics(parser: argparse.ArgumentParser) -> None:
         help="where a job without a savepoint begins (default: earliest)",
     )
     read.add_argument("--group_id", default="huntbeam", metavar="ID", help="consumer group: for monitoring only")
-    read.add_argument("--max_records", type=int, metavar="N", help="end after this many records of each topic")
+    read.add_argument(
+        "--max_records",
+        type=int,
+        metavar="N",
+        help="end after this many records of each topic, at the latest after 2 minutes of reading",
+    )
     read.add_argument(
         "--seed_creates",
         metavar="TOPIC|DIR",

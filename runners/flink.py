@@ -37,7 +37,7 @@ class KafkaIO:
         return WriteTopic(self.producer, sink, self.expansion_service)
 
 
-def beam_options(flink: FlinkOptions, at: Addresses, further: Sequence[str]) -> PipelineOptions:
+def beam_options(flink: FlinkOptions, at: Addresses, further: Sequence[str], *, bounded: bool) -> PipelineOptions:
     """The options of the job. Operators keep their names, so that a savepoint finds its state."""
     return PipelineOptions(
         [
@@ -52,12 +52,16 @@ def beam_options(flink: FlinkOptions, at: Addresses, further: Sequence[str]) -> 
             f"--checkpointing_interval={flink.checkpointing_ms}",
             "--externalized_checkpoints_enabled",
             "--retain_externalized_checkpoints_on_cancellation",
-            "--tolerable_failed_checkpoints=100",
+            # else a checkpoint keeps the rest of a bundle under the numbers of a step's outputs, which each submission
+            # gives anew: a resumed job would put rows into another topic, or fail
+            "--finish_bundle_before_checkpointing",
+            "--fail_on_checkpointing_errors",  # off: Beam makes store_false of what is true by default
             f"--max_bundle_size={BUNDLE}",
             f"--max_bundle_time_mills={flink.bundle_ms}",
             *([f"--savepoint_path={_uri(flink.savepoint)}"] if flink.savepoint else []),
             "--faster_copy",
             "--object_reuse",
+            *(["--shutdown_sources_after_idle_ms=1000"] if bounded else []),  # else a source that has ended stays
             *further,
         ]
     )

@@ -24,6 +24,10 @@ class FlinkUnusable(UnusableError):  # noqa: N818 - it is an UnusableError, and 
     """Flink cannot be reached, or refuses what it is asked for."""
 
 
+class UnknownJob(FlinkUnusable):
+    """Flink does not know a job: it never did, or its job manager was restarted since."""
+
+
 class FlinkJob(msgspec.Struct, frozen=True):
     """A job as /jobs/overview has it; times in ms since 1970, -1 for what has not come."""
 
@@ -66,12 +70,16 @@ class FlinkRest:
         return sorted(found, key=lambda job: -job.start_time)
 
     def find(self, named: str) -> FlinkJob:
-        """The job of an id, the beginning of one, or a name. Raises FlinkUnusable for none or several."""
+        """The job of an id, the beginning of one, or a name. Raises UnknownJob, and FlinkUnusable for several."""
         found = [job for job in self.jobs() if job.jid.startswith(named) or job.name == named]
         running = [job for job in found if job.state not in ENDED] or found[:1]
-        if len(running) != 1:
-            what = "no job is" if not running else "several jobs are"
-            raise FlinkUnusable(f"{what} called {named}: `huntbeam jobs list` shows their ids")
+        if not running:
+            raise UnknownJob(
+                f"Flink knows no job called {named}: `huntbeam jobs list` shows those that it knows; for one that was "
+                "lost with its job manager `huntbeam jobs checkpoint ID` prints what to resume from"
+            )
+        if len(running) > 1:
+            raise FlinkUnusable(f"several jobs are called {named}: `huntbeam jobs list` shows their ids")
         return running[0]
 
     def job(self, jid: str) -> FlinkJob:
@@ -120,6 +128,12 @@ class FlinkRest:
     def checkpoints(self, jid: str) -> dict[str, int]:
         """How many checkpoints were completed, failed and so on."""
         return dict(self._get(f"/jobs/{jid}/checkpoints")["counts"])
+
+    def checkpoint_folder(self) -> str | None:
+        """Where the cluster's configuration puts checkpoints, as a URI; None when it says nothing."""
+        values = {one["key"]: one["value"] for one in self._get("/jobmanager/config")}
+        renamed = values.get("execution.checkpointing.dir")  # its name from Flink 1.20 on
+        return renamed or values.get("state.checkpoints.dir")
 
     def counters(self, jid: str) -> dict[str, int]:
         """The sums of HuntBeam's own counters over all steps and subtasks, by name."""

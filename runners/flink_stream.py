@@ -32,14 +32,15 @@ def run_flink(
     at = addresses(options.flink)
     java = java_config(servers, properties, default_home().parent / "secrets")
     consumer = {"auto.offset.reset": options.offset, "group.id": options.group_id, "enable.auto.commit": "false"}
-    producer = {"linger.ms": "20", "acks": "all"}
+    # KafkaIO's own 3 retries end within a second, which a broker that restarts needs longer than: the job would restart
+    producer = {"linger.ms": "20", "acks": "all", "retries": "2147483647"}
     ends = KafkaIO(java | consumer, producer | java, at.expansion_service, read_time, options.max_records)
     rest = FlinkRest(at.flink_rest)
     before = {known.jid for known in rest.jobs()}
     if not options.quiet:
         print(f"huntbeam: {options.flink.job_name} goes to {at.job_endpoint}", file=sys.stderr)
     try:
-        submit(job, ends, beam_options(options.flink, at, options.beam))
+        submit(job, ends, beam_options(options.flink, at, options.beam, bounded=options.max_records is not None))
     except RuntimeError as error:  # Beam's client wraps what the job server says
         raise UnusableError(f"the job server at {at.job_endpoint} refused the job: {_cause(error)}") from error
     running = _appeared(rest, options.flink.job_name, before)

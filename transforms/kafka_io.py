@@ -18,6 +18,8 @@ from apache_beam.transforms.external import ExternalTransform, NamedTupleBasedPa
 from huntbeam.transforms.batches import Batch
 from huntbeam.transforms.topic_rows import Encoding, RowEncoder
 
+BOUNDED_SECONDS = 120  # a bounded read ends then: KafkaIO shares the number out over partitions, one may have too few
+
 _READ = "beam:transform:org.apache.beam:kafka_read_without_metadata:v1"
 _WRITE = "beam:transform:org.apache.beam:kafka_write:v1"
 _SERIALIZATION = "org.apache.kafka.common.serialization"
@@ -72,7 +74,7 @@ class ReadTopic(beam.PTransform):
             value_deserializer=deserializer,
             start_read_time=None,
             max_num_records=self.max_records,
-            max_read_time=None,
+            max_read_time=None if self.max_records is None else BOUNDED_SECONDS,
             commit_offset_in_finalize="group.id" in self.config,
             timestamp_policy="ProcessingTime" if self.read_time else "LogAppendTime",
         )

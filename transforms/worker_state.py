@@ -33,11 +33,11 @@ _originals: dict[str, Any] = {}
 def prepare_worker(read_ahead: str) -> None:
     """For a stateful DoFn's setup, with the state that every element reads. Does less where Beam has other insides."""
     _states.add(read_ahead)
-    if _originals:
-        return
     if hasattr(statecache, "get_deep_size"):
         statecache.get_deep_size = weight
-    if all(hasattr(bundle_processor, name) for name in ("FnApiUserStateContext", "SynchronousBagRuntimeState")):
+    if not _originals and all(
+        hasattr(bundle_processor, name) for name in ("FnApiUserStateContext", "SynchronousBagRuntimeState")
+    ):
         _originals["create"] = bundle_processor.FnApiUserStateContext._create_state
         _originals["process"] = bundle_processor.DataInputOperation.process_encoded
         bundle_processor.FnApiUserStateContext.commit = commit_together

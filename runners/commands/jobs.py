@@ -7,7 +7,8 @@ import sys
 import time
 from typing import Any
 
-from huntbeam.runners.flink_rest import ENDED, FlinkJob, FlinkRest, FlinkUnusable
+from huntbeam.runners.flink_rest import ENDED, FlinkJob, FlinkRest, FlinkUnusable, UnknownJob
+from huntbeam.runners.retained import last_checkpoint
 
 _EPILOG = """\
 examples:
@@ -15,6 +16,7 @@ examples:
   huntbeam jobs stop huntbeam-stream --savepoint file:///srv/savepoints
   huntbeam stream ... --savepoint file:///srv/savepoints/savepoint-1a2b3c-...   # goes on where it stopped
   huntbeam jobs checkpoint huntbeam-stream                                      # what to resume from after a crash
+  huntbeam stream ... --savepoint "$(huntbeam jobs checkpoint 0c8bf4c3)"        # also once Flink has forgotten the job
 """
 _COLUMNS = ("id", "name", "state", "started", "checkpoints", "resume from")
 
@@ -35,7 +37,13 @@ def add(commands: Any) -> None:
         "--savepoint", nargs="?", metavar="DIR", help="where the savepoint goes (default: where Flink keeps them)"
     )
     _action(actions, "cancel", "end a job; its last checkpoint stays", _cancel, named=True)
-    _action(actions, "checkpoint", "print the path of a job's last checkpoint", _checkpoint, named=True)
+    checkpoint = _action(actions, "checkpoint", "print the path of a job's last checkpoint", _checkpoint, named=True)
+    checkpoint.add_argument(
+        "--checkpoints",
+        metavar="DIR",
+        help="look into this folder and do not ask Flink (default: Flink, and of a job that it has forgotten, which is "
+        "found by its id, the folder that Flink's state.checkpoints.dir names)",
+    )
 
 
 def _action(actions: Any, name: str, text: str, run: Any, *, named: bool = False) -> argparse.ArgumentParser:
@@ -90,12 +98,29 @@ def _cancel(args: argparse.Namespace) -> None:
 
 
 def _checkpoint(args: argparse.Namespace) -> None:
+    if args.checkpoints:
+        print(last_checkpoint(args.checkpoints, args.job).folder.as_uri())
+        return
     rest = _rest(args)
-    job = rest.find(args.job)
+    try:
+        job = rest.find(args.job)
+    except UnknownJob as error:
+        print(_forgotten(rest.checkpoint_folder(), args.job, error))
+        return
     last = rest.checkpoint(job.jid)
     if last is None:
         raise FlinkUnusable(f"the job {job.jid} has completed no checkpoint yet: wait for --checkpointing_interval")
     print(last.external_path)
+
+
+def _forgotten(folder: str | None, named: str, error: UnknownJob) -> str:
+    """The last checkpoint of a job that was lost with its job manager. Says whose it is, and how old."""
+    if folder is None:
+        raise error
+    last = last_checkpoint(folder, named)
+    said = f"Flink has forgotten the job {last.jid}; its last checkpoint is of {last.time()}"
+    print(f"huntbeam: {said}", file=sys.stderr)
+    return last.folder.as_uri()
 
 
 def _running(rest: FlinkRest, named: str) -> FlinkJob:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from confluent_kafka import Consumer, KafkaError, Producer
     from confluent_kafka.admin import AdminClient, ClusterMetadata
 
-TIMEOUT = 10.0  # seconds within which a broker that is there is found
+TIMEOUT = 20.0  # seconds within which a broker that is there is found, on a busy machine too
 ANSWER = 30.0  # seconds within which it does what it is asked for
 
 Client = TypeVar("Client")
@@ -136,6 +136,10 @@ def explained(config: Mapping[str, Any]) -> Iterator[None]:
         yield
     except KafkaException as error:
         raise explain(error.args[0], config) from error
+    except TimeoutError as error:  # of a future of the admin client
+        raise KafkaUnusable(
+            f"the broker at {config['bootstrap.servers']} does not answer in time: try again, or look at its log"
+        ) from error
 
 
 def explain(error: KafkaError, config: Mapping[str, Any]) -> KafkaUnusable:

@@ -10,9 +10,9 @@ from apache_beam.internal.gcp import auth
 from gcp_storage_emulator.server import create_server
 
 from huntbeam.runners.stack.stack import Stack
-from tests.e2e.stack import stack
+from tests.e2e.stack import sasl, stack
 
-__all__ = ["bucket", "kafka", "stack"]
+__all__ = ["bucket", "kafka", "sasl", "stack"]
 
 BUCKET = "huntbeam-test"
 

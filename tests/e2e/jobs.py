@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from uuid import uuid4
@@ -64,6 +65,19 @@ class Feeder:
                     time.sleep(max(0.0, (self._sent - before) / per_second - (time.monotonic() - started)))
         assert self._producer.flush(120) == 0
 
+    def waiting(self) -> int:
+        """Records that were sent and that the broker has not confirmed."""
+        return len(self._producer)
+
+
+@contextmanager
+def feeding(feeder: Feeder, values: Sequence[bytes], per_second: float) -> Iterator[Future[None]]:
+    """Sends values meanwhile, in a thread; after it all are sent."""
+    with ThreadPoolExecutor(1) as pool:
+        sent = pool.submit(feeder.send, values, per_second)
+        yield sent
+        sent.result(PATIENCE)
+
 
 @dataclass
 class Job:
@@ -104,8 +118,15 @@ class Job:
         before = self.rest.checkpoints(self.jid)["completed"]
         eventually(lambda: self.rest.checkpoints(self.jid)["completed"] >= before + more)
 
+    def restores(self) -> int:
+        """How often it began with a checkpoint or savepoint."""
+        return self.rest.checkpoints(self.jid)["restored"]
+
     def await_running(self) -> None:
         eventually(lambda: self.rest.job(self.jid).state == "RUNNING")
+
+    def await_end(self) -> None:
+        eventually(lambda: self.rest.job(self.jid).state in ENDED)
 
     def cancel(self) -> None:
         if self.rest.job(self.jid).state not in ENDED:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import socket
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -25,14 +26,31 @@ def need_stack() -> None:
         pytest.skip("Maven is missing, and the cache does not hold the stack's jars yet")
 
 
+PASSWORD = 'p4ss "word" \\ ${x}'  # noqa: S105 - what quoting and references could go wrong on
+_QUOTED = PASSWORD.replace("\\", "\\\\").replace('"', '\\"')
+SASL = {
+    "sasl.enabled.mechanisms": "PLAIN",
+    "listener.name.sasl_plaintext.plain.sasl.jaas.config": "org.apache.kafka.common.security.plain.PlainLoginModule "
+    f'required user_hunter="{_QUOTED}";',
+}
+
+
 @pytest.fixture(scope="session")
-def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+def sasl() -> str:
+    """The address at which the stack's broker wants a login: hunter, PASSWORD."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return f"127.0.0.1:{free.getsockname()[1]}"
+
+
+@pytest.fixture(scope="session")
+def stack(tmp_path_factory: pytest.TempPathFactory, sasl: str) -> Iterator[Stack]:
     """A running stack; its parts may be killed and started again by a test, which leaves all of them running."""
     need_stack()
     home: Path = tmp_path_factory.mktemp("stack")
     running = Stack(home)
     try:
-        running.up()
+        running.up(task_slots=8, kafka_properties={"listeners": f"SASL_PLAINTEXT://{sasl}", **SASL})
         yield running
     finally:
         running.down()

@@ -69,14 +69,14 @@ def received(kafka: str, topic: str) -> list[Message]:
     partitions = consumer.list_topics(topic, timeout=PATIENCE).topics[topic].partitions
     consumer.assign([TopicPartition(topic, partition, 0) for partition in partitions])
     messages: list[Message] = []
-    left = len(partitions)
+    left = set(partitions)  # while records come a partition reaches its end more than once
     while left:
         for message in consumer.consume(1_000, 1.0):
             error = message.error()
             if error is None:
                 messages.append(message)
             elif error.code() == KafkaError._PARTITION_EOF:
-                left -= 1
+                left.discard(message.partition())
     consumer.close()
     return messages
 

@@ -61,11 +61,21 @@ class _Values(beam.PTransform):
     every_ms: int
 
     def expand(self, begin: beam.pvalue.PBegin) -> beam.PCollection:
-        def stamped(_: int) -> Iterator[TimestampedValue]:
-            for number, value in enumerate(self.values):
-                yield TimestampedValue((None, value), timestamp(NOW + number * self.every_ms))
+        _VALUES.append(self.values)  # this process runs the graph: a list of records is no part of it
+        number = begin | beam.Create([len(_VALUES) - 1], reshuffle=False)
+        return number | beam.ParDo(_ValuesFn(self.every_ms))
 
-        return begin | beam.Create([0], reshuffle=False) | beam.FlatMap(stamped)
+
+_VALUES: list[Sequence[bytes | None]] = []
+
+
+class _ValuesFn(beam.DoFn):
+    def __init__(self, every_ms: int) -> None:
+        self._every_ms = every_ms
+
+    def process(self, topic: int) -> Iterator[TimestampedValue]:
+        for number, value in enumerate(_VALUES[topic]):
+            yield TimestampedValue((None, value), timestamp(NOW + number * self._every_ms))
 
 
 @dataclass

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from argparse import ArgumentParser
+from concurrent.futures import Future
 from pathlib import Path
 
 import pytest
@@ -99,3 +100,11 @@ def test_the_brokers_are_named_by_option_then_environment_then_stack(monkeypatch
     monkeypatch.setattr(clients, "_stack_servers", lambda: None)
     with pytest.raises(clients.KafkaUnusable, match="give --bootstrap_servers HOST:PORT, or set KAFKA_BOOTSTRAP"):
         bootstrap_servers(parser.parse_args([]))
+
+
+def test_an_answer_that_does_not_come_is_one_sentence() -> None:
+    with (
+        pytest.raises(clients.KafkaUnusable, match=r"broker at 127\.0\.0\.1:1 does not answer in time: try again"),
+        clients.explained({"bootstrap.servers": "127.0.0.1:1"}),
+    ):
+        Future[int]().result(0.01)
