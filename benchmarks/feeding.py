@@ -33,12 +33,14 @@ def plain(record: bytes) -> bytes:
 
 def make_topics(kafka: str, specs: Iterable[TopicSpec]) -> None:
     """Makes topics, all with the partitions of the bench."""
-    ensure_topics(AdminClient({"bootstrap.servers": kafka}), [s._replace(partitions=PARTITIONS) for s in specs])
+    ensure_topics(
+        AdminClient({"bootstrap.servers": kafka, "log_level": 0}), [s._replace(partitions=PARTITIONS) for s in specs]
+    )
 
 
 def delete_topics(kafka: str, mark: str) -> None:
     """Deletes all topics whose name has the mark in it."""
-    admin = AdminClient({"bootstrap.servers": kafka})
+    admin = AdminClient({"bootstrap.servers": kafka, "log_level": 0})
     found = [name for name in admin.list_topics(timeout=PATIENCE).topics if mark in name]
     for future in admin.delete_topics(found).values() if found else ():
         future.result(PATIENCE)

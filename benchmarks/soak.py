@@ -167,8 +167,10 @@ def watch(job: HuntBeam, observer: Observer, feeder: Feeder) -> list[Look]:
     """Looks every 15 s until all events were sent and all rows are there, or no more come."""
     looks: list[Look] = []
     began = time.monotonic()
-    while not feeder.done():
+    while True:
         time.sleep(max(0.0, began + (len(looks) + 1) * EVERY - time.monotonic()))
+        if feeder.done():  # the end is no steady rate
+            break
         looks.append(observer.look())
         say(looks[-1].line())
     before, still = -1, time.monotonic()

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from confluent_kafka.admin import AdminClient
 
 _TRY = 5.0  # seconds; a new broker makes the topic of its offsets first, and librdkafka gives up asking after 300 ms
-_NOT_YET = {
+_NOT_YET = {  # a broker that has just started, or whose group moves, is ready a moment later
     KafkaError._TIMED_OUT,
     KafkaError.REQUEST_TIMED_OUT,
     KafkaError.COORDINATOR_NOT_AVAILABLE,
