@@ -26,9 +26,12 @@ from huntbeam.transforms.kafka_io import EncodeRowsFn, Sink
 from huntbeam.transforms.topic_rows import Encoding, topic_name
 from tests.conftest import Rows
 
-NOW = int(time.time() * 1000)  # a folder of seeds arrives when it is read
 ONLY_STREAM = ("schema_version", "generation", "late_count", "source", "position", "partition", "raw_truncated")
 CLOCK = Clock(Waits(join=30 * SECOND, terminate_grace=30 * SECOND), 10 * SECOND, HOUR, None, 24 * HOUR)
+
+
+def milliseconds() -> int:
+    return int(time.time() * 1000)
 
 
 def steps(**others: Any) -> Steps:
@@ -74,8 +77,9 @@ class _ValuesFn(beam.DoFn):
         self._every_ms = every_ms
 
     def process(self, topic: int) -> Iterator[TimestampedValue]:
+        now = milliseconds()  # a folder of seeds arrives when it is read, too
         for number, value in enumerate(_VALUES[topic]):
-            yield TimestampedValue((None, value), timestamp(NOW + number * self._every_ms))
+            yield TimestampedValue((None, value), timestamp(now + number * self._every_ms))
 
 
 @dataclass

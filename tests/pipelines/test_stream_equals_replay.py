@@ -14,7 +14,7 @@ from huntbeam.schemas.clock import MINUTE
 from huntbeam.transforms.digest import Plan
 from huntbeam.transforms.join import JoinKind
 from tests.conftest import ROOT, Rows, run_replay
-from tests.pipelines.streaming import NOW, comparable, run_stream, steps
+from tests.pipelines.streaming import comparable, milliseconds, run_stream, steps
 from tests.pipelines.test_replay_real import FILES
 
 SAMPLE = ROOT / "samples" / "logs"
@@ -102,7 +102,7 @@ def test_seeded_creates_join_and_are_no_output(tmp_path: Path, is_folder: bool) 
     place = str(tmp_path / "out") if is_folder else "SEEDS"
     if is_folder:
         del topics["SEEDS"]
-    streamed = run_stream(tmp_path / "seeds", topics, seeds=Seeds(place, is_folder, NOW + MINUTE))
+    streamed = run_stream(tmp_path / "seeds", topics, seeds=Seeds(place, is_folder, milliseconds() + MINUTE))
     assert streamed["sysmon_process_create"] == []
     joined = {row["event_uid"] for row in streamed["sysmon_join"]}
     assert joined == {row["event_uid"] for row in replayed["sysmon_join"]}
