@@ -98,9 +98,13 @@ class FlinkRest:
         self._await_end(jid)
 
     def stop(self, jid: str, folder: str | None) -> str:
-        """Stops a job with a savepoint and gives its path; `folder` None is the cluster's own."""
-        body: dict[str, Any] = {"drain": False} | ({"targetDirectory": folder} if folder else {})
-        asked = self._call(f"/jobs/{jid}/stop", "POST", body)
+        """Ends a job with a savepoint and gives its path; `folder` None is the cluster's own.
+
+        Not by Flink's `stop`: it ends the sources first, Beam's then say that time is over, and all that waits in the
+        state is put out or forgotten before the savepoint is made of it.
+        """
+        body: dict[str, Any] = {"cancel-job": True} | ({"target-directory": folder} if folder else {})
+        asked = self._call(f"/jobs/{jid}/savepoints", "POST", body)
         until = time.monotonic() + SAVEPOINT
         while time.monotonic() < until:
             found = self._get(f"/jobs/{jid}/savepoints/{asked['request-id']}")
