@@ -72,7 +72,7 @@ def _follow(rest: FlinkRest, job: FlinkJob, quiet: bool) -> int | None:
     except KeyboardInterrupt:
         rest.cancel(job.jid)
         raise
-    if job.state == "FINISHED":
+    if job.state in ("FINISHED", "CANCELED"):  # cancelled: by `huntbeam jobs stop` or `cancel`, in another terminal
         return None
     print(f"huntbeam: the job {job.jid} {job.state.lower()}: {rest.cause(job.jid)}", file=sys.stderr)
     return 1

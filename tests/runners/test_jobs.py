@@ -1,4 +1,4 @@
-"""`huntbeam jobs checkpoint`: from Flink while it knows the job, else from the folder of its checkpoints."""
+"""`huntbeam jobs` without a Flink: what it is asked for, and checkpoints that are found without it."""
 
 from __future__ import annotations
 
@@ -20,9 +20,10 @@ OLD, NEW, OTHER = "0c8bf4c3" * 4, "0c8b0000" * 4, "ffff0000" * 4
 
 
 class Flink(ThreadingHTTPServer):
-    """Answers of Flink's REST interface, by path."""
+    """Answers of Flink's REST interface, by path; what was posted."""
 
     answers: dict[str, Any]
+    posted: list[tuple[str, Any]]
 
 
 class Answer(BaseHTTPRequestHandler):
@@ -32,6 +33,12 @@ class Answer(BaseHTTPRequestHandler):
         self.send_response(404 if found is None else 200)
         self.end_headers()
         self.wfile.write(json.dumps(found).encode())
+
+    def do_POST(self) -> None:
+        assert isinstance(self.server, Flink)
+        body = self.rfile.read(int(self.headers["Content-Length"]))
+        self.server.posted.append((self.path, json.loads(body)))
+        self.do_GET()
 
     def log_message(self, *_: object) -> None:
         pass
@@ -48,6 +55,7 @@ def flink() -> Iterator[Flink]:
             f"/jobs/{OTHER}/checkpoints": {"latest": {"completed": last}, "counts": {"completed": 3}},
             "/jobmanager/config": [{"key": "rest.port", "value": "1"}],
         }
+        server.posted = []
         thread = threading.Thread(target=server.serve_forever, args=(0.01,))
         thread.start()
         yield server
@@ -155,3 +163,23 @@ class TestCommand:
         assert (
             "several jobs are called huntbeam-stream: `huntbeam jobs list` shows their ids" in capsys.readouterr().err
         )
+
+
+class TestStop:
+    @pytest.mark.parametrize("folder", [None, "/savepoints"])
+    def test_the_savepoint_is_made_while_the_sources_run(
+        self, flink: Flink, folder: str | None, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        (job,) = flink.answers["/jobs/overview"]["jobs"]
+        made = {"status": {"id": "COMPLETED"}, "operation": {"location": "file:/savepoints/savepoint-ffff00-1"}}
+        flink.answers[f"/jobs/{OTHER}/savepoints"] = {"request-id": "a1"}
+        flink.answers[f"/jobs/{OTHER}/savepoints/a1"] = made
+        ended = threading.Timer(0.5, lambda: job.update(state="CANCELED"))  # a moment after its savepoint
+        ended.start()
+        where = [] if folder is None else ["--savepoint", folder]
+        assert main(["jobs", "stop", "huntbeam-stream", *where, "--flink_rest", url(flink)]) == 0
+        assert job["state"] == "CANCELED"
+        assert capsys.readouterr().out == "file:/savepoints/savepoint-ffff00-1\n"
+        asked = {"cancel-job": True} | ({} if folder is None else {"target-directory": folder})
+        assert flink.posted == [(f"/jobs/{OTHER}/savepoints", asked)]
+        ended.join()
