@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import logging
+import os
 import signal
 import sys
 import threading
@@ -30,10 +31,14 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _attempt(args: argparse.Namespace, stopped: _Stopped) -> int:
     try:
         code: int | None = args.run(args)
+        sys.stdout.flush()
     except UnusableError as error:
         return _say(error, UNUSABLE)
     except KeyboardInterrupt:
         return _say(stopped, INTERRUPTED)
+    except BrokenPipeError:  # the reader, such as head, has enough; what is still to be flushed has nowhere to go
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return DONE
     except Exception as error:
         if stopped.asked:  # Beam makes a failed step of it
             return _say(stopped, INTERRUPTED)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -70,8 +69,6 @@ def _run(args: argparse.Namespace) -> int | None:
             _print(_of_folder(args), wanted, args.limit)
         else:
             _of_topic(args, wanted)
-    except BrokenPipeError:  # the reader, such as head, has enough; what is still to be flushed has nowhere to go
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except KeyboardInterrupt:
         if not args.follow:
             raise
