@@ -104,7 +104,7 @@ def test_a_task_manager_is_killed(stack: Stack, records: list[bytes], replayed: 
         with flowing(job, feeder, records):
             stack.kill("taskmanager")
             stack.up()
-            eventually(lambda: job.restores() == 1)
+            eventually(lambda: job.restores() >= 1)  # more than one when it tried before a task manager was there
         assert_complete(job, replayed)
         assert_read_once(job)
         eventually(lambda: counted(job.rows("window_counts")) == counted(replayed["window_counts"]))
@@ -166,7 +166,7 @@ def test_the_job_manager_is_killed_and_the_job_resumed_from_its_last_checkpoint(
 def resume(job: Job, path: str, *options: str) -> None:
     """Goes on from a savepoint or checkpoint; the job is the new one then."""
     job.jid = submit(job.at, job.prefix, job.topic, (*QUICK, "--savepoint", path, *options)).jid
-    eventually(lambda: job.restores() == 1)
+    eventually(lambda: job.restores() >= 1)
 
 
 @pytest.mark.parametrize("parallelism", ["2", "1"])
