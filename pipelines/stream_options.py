@@ -17,7 +17,7 @@ from huntbeam.schemas.streams import STREAMS
 from huntbeam.transforms.join_keyed import Waits
 from huntbeam.transforms.topic_rows import LEAST_RECORD_BYTES, MAX_RECORD_BYTES, Encoding, topic_name
 
-FLINK, DIRECT, DATAFLOW = "flink", "direct", "dataflow"
+FLINK, DIRECT = "flink", "direct"
 EARLIEST, LATEST = "earliest", "latest"
 _MOST_PARALLEL = 128
 

@@ -5,14 +5,12 @@ from __future__ import annotations
 import argparse
 import logging
 import os
-import signal
 import sys
-import threading
 from collections.abc import Sequence
 from importlib.metadata import version
-from typing import Any, Self
 
 from huntbeam.runners.commands import archive, doctor, jobs, peek, replay, stack, stream, topics
+from huntbeam.runners.signals import Heard
 from huntbeam.schemas.errors import UnusableError
 
 _COMMANDS = (replay, stream, jobs, stack, topics, peek, archive, doctor)
@@ -48,22 +46,12 @@ def _attempt(args: argparse.Namespace, stopped: _Stopped) -> int:
     return DONE if code is None else code
 
 
-class _Stopped:
-    """Knows whether someone asked this process to stop (SIGINT, SIGTERM)."""
+class _Stopped(Heard):
+    """Interrupts the command at once, and says the command's sentence."""
 
     def __init__(self, sentence: str) -> None:
-        self.asked = False
+        super().__init__()
         self._sentence = sentence
-        self._before: dict[signal.Signals, Any] = {}
-
-    def __enter__(self) -> Self:
-        if threading.current_thread() is threading.main_thread():  # else signals are another program's business
-            self._before = {number: signal.signal(number, self._ask) for number in (signal.SIGINT, signal.SIGTERM)}
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        for number, handler in self._before.items():
-            signal.signal(number, handler)
 
     def __str__(self) -> str:
         return self._sentence

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import signal
 import sys
-import threading
 import time
-from typing import Any, Self
 
 from confluent_kafka import KafkaError
+
+from huntbeam.runners.signals import Heard
 
 EVERY = 5.0  # seconds between the lines of progress
 INTERRUPTED = 130
@@ -16,21 +15,8 @@ INTERRUPTED = 130
 _AWAY = (KafkaError._ALL_BROKERS_DOWN, KafkaError._TRANSPORT, KafkaError._TIMED_OUT)
 
 
-class Stop:
+class Stop(Heard):
     """Whether SIGINT or SIGTERM asked for an orderly end. A second one ends the command at once."""
-
-    def __init__(self) -> None:
-        self.asked = False
-        self._before: dict[signal.Signals, Any] = {}
-
-    def __enter__(self) -> Self:
-        if threading.current_thread() is threading.main_thread():  # else signals are another program's business
-            self._before = {number: signal.signal(number, self._ask) for number in (signal.SIGINT, signal.SIGTERM)}
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        for number, handler in self._before.items():
-            signal.signal(number, handler)
 
     def _ask(self, _signal: int, _frame: object) -> None:
         if self.asked:
