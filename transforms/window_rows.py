@@ -10,16 +10,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from operator import attrgetter
-from typing import Protocol
+from typing import NamedTuple
 
 import msgspec
 
 from huntbeam.schemas.clock import HOUR, MINUTE
 from huntbeam.schemas.window import WindowCount
-from huntbeam.transforms.state import Versioned
 from huntbeam.transforms.windows import Accumulator, Finisher, Group, Value, merge
 
-SCRAPS = 16_384  # bytes of parts that may lie unmerged beside the merged ones
 _NO_FLOOR = -(2**63)
 
 
@@ -50,43 +48,25 @@ class Part(msgspec.Struct, array_like=True):
     last: str
 
 
-class Parts(msgspec.Struct, array_like=True):
-    """What is brought to a row, and what its state holds."""
-
-    parts: list[Part]
-
-
-class Standing(msgspec.Struct, array_like=True):
-    """How things stand with a row: its present generation, and what is to be done next."""
+class Row(msgspec.Struct, array_like=True):
+    """How things stand with a row: its present generation, its events so far, and what is to be done next."""
 
     a0: int  # smallest arrival of the generation
-    floor: int  # what came before is of an earlier generation, whose number must not come again
+    floor: int = _NO_FLOOR  # what came before is of an earlier generation, whose number must not come again
     shown: bool = False  # put out already, so that a0 stands
     closed: bool = False  # the time of its first regular putting out is over
     changed: bool = False  # since it was put out last
     again: int | None = None  # when it is put out because it changed: early, or late
     ahead: bool = False  # events of later generations are there already
     late: int = 0  # late events put out so far
-    scraps: int = 0  # bytes of parts since the last merge
-    merged: int = 0  # bytes of what was merged
-    due: int | None = None  # where the timer stands
+    parts: list[Part] = []  # none: the row's time is over
 
 
-PARTS = Versioned(1, Parts)
-_STANDING = Versioned(1, Standing)
+class PutOut(NamedTuple):
+    """A row on its way out, and how many late events it is the first to hold."""
 
-
-class Cell(Protocol):
-    """The state of one row. Reads may cost a round trip; additions and clears do not."""
-
-    def standing(self) -> bytes | None: ...  # noqa: D102
-    def stand(self, standing: bytes) -> None: ...  # noqa: D102
-    def parts(self) -> Sequence[bytes]: ...  # noqa: D102
-    def add_parts(self, parts: bytes) -> None: ...  # noqa: D102
-    def clear_parts(self) -> None: ...  # noqa: D102
-    def clear(self) -> None: ...  # noqa: D102
-    def set_due(self, at: int) -> None: ...  # noqa: D102
-    def count_late(self, events: int) -> None: ...  # noqa: D102
+    row: WindowCount
+    newly_late: int
 
 
 def part(a: int, counted: Accumulator) -> Part:
@@ -100,95 +80,81 @@ def _accumulator(group: Group, part: Part) -> Accumulator:
 
 
 class KeyedRows(msgspec.Struct, frozen=True):
-    """Unbounded input: what one row does with the parts it is brought and with its timer."""
+    """Unbounded input: what one row does with the parts it is brought and when its time has come."""
 
     finisher: Finisher
     timing: Timing = Timing()
 
-    def on_parts(self, cell: Cell, group: Group, packed: bytes) -> None:
-        """Packed `Parts` are added blind; they are read when the row is put out, or when there are too many."""
-        brought = PARTS.unpack(packed).parts
+    def on_parts(self, row: Row | None, group: Group, brought: Sequence[Part]) -> Row:
+        """The row with some more events, at least one part of them; None is a row that is not there yet."""
         first = min(one.a for one in brought)
-        known = cell.standing()
-        standing = Standing(first, _NO_FLOOR) if known is None else _STANDING.unpack(known)
-        if not standing.shown:
-            standing.a0 = max(min(standing.a0, first), standing.floor)
+        if row is None:
+            row = Row(first)
+        if not row.shown:
+            row.a0 = max(min(row.a0, first), row.floor)
         for one in brought:
-            self._note(standing, group, one.a)
-        cell.add_parts(packed)
-        standing.scraps += len(packed)
-        if standing.scraps > SCRAPS + standing.merged:
-            self._merge(cell, group, standing, later=True)
-        self._arm(cell, group, standing)
+            self._note(row, group, one.a)
+        row.parts += brought
+        return row
 
-    def on_due(self, cell: Cell, group: Group, at: int) -> Iterator[WindowCount]:
-        """The timer stood at `at`: everything that was to be done before is done, in the order of its time."""
-        known = cell.standing()
-        if known is None:
-            return
-        standing = _STANDING.unpack(known)
-        while (now := self._next(group, standing)) < at:
-            if standing.changed:
-                yield self._put_out(cell, group, standing)
-            standing.again = None
-            if not standing.closed:
-                standing.closed = now >= self._closing(group, standing)
-            elif now >= self._end(group, standing):
-                if not standing.ahead:
-                    cell.clear()
+    def due(self, row: Row, group: Group) -> int:
+        """When on_due is next called: at a watermark of the last millisecond an event of it may still come."""
+        return self._next(row, group) + 1
+
+    def on_due(self, row: Row, group: Group, at: int) -> Iterator[PutOut]:
+        """A timer stood at `at`: everything that was to be done before is done, in the order of its time."""
+        while (now := self._next(row, group)) < at:
+            if row.changed:
+                yield self._put_out(row, group)
+            row.again = None
+            if not row.closed:
+                row.closed = now >= self._closing(row, group)
+            elif now >= self._end(row, group):
+                if not row.ahead:
+                    row.parts = []
                     return
-                standing = self._next_generation(cell, group, standing)
-        self._arm(cell, group, standing)
+                self._next_generation(row, group)
 
-    def _closing(self, group: Group, standing: Standing) -> int:
-        return self.timing.closing(group[1], standing.a0)
-
-    def _last(self, group: Group, standing: Standing) -> int:
-        """The last arrival that belongs to the generation."""
-        return self._closing(group, standing) + self.timing.allowed_lateness
-
-    def _end(self, group: Group, standing: Standing) -> int:
-        return self._last(group, standing) + self.timing.grace
-
-    def _next(self, group: Group, standing: Standing) -> int:
-        at = self._end(group, standing) if standing.closed else self._closing(group, standing)
-        return at if standing.again is None else min(at, standing.again)
-
-    def _note(self, standing: Standing, group: Group, a: int) -> None:
-        """An event is there: it changes the row, which is put out again, or it begins a later generation."""
-        if a > self._last(group, standing):
-            standing.ahead = True
-            return
-        standing.changed = True
-        delay = self.timing.grace if standing.closed else self.timing.early
-        if delay is not None and (standing.again is None or a + delay < standing.again):
-            standing.again = a + delay
-
-    def _put_out(self, cell: Cell, group: Group, standing: Standing) -> WindowCount:
-        merged = self._merge(cell, group, standing, later=False)
-        cell.count_late(merged.late - standing.late)
-        standing.shown, standing.changed, standing.late = True, False, merged.late
-        generation = (standing.a0 - group[1]) // self.timing.allowed_lateness
-        return self.finisher.row(_accumulator(group, merged), generation, merged.late)
-
-    def _merge(self, cell: Cell, group: Group, standing: Standing, later: bool) -> Part:
-        """Merges the parts of the present generation, which it gives, and on demand those of each later one.
+    def merge(self, row: Row, group: Group) -> None:
+        """Merges the parts of each generation.
 
         Merged before its smallest arrival is sure, a generation may take a late event for one in time; it counts all.
         """
-        parts = _read(cell)
-        (closing, present), *others = self._generations(group, standing.a0, parts)
+        generations = self._generations(group, row.a0, row.parts)
+        row.parts = [_fold(group, closing, members) for closing, members in generations]
+
+    def _closing(self, row: Row, group: Group) -> int:
+        return self.timing.closing(group[1], row.a0)
+
+    def _last(self, row: Row, group: Group) -> int:
+        """The last arrival that belongs to the generation."""
+        return self._closing(row, group) + self.timing.allowed_lateness
+
+    def _end(self, row: Row, group: Group) -> int:
+        return self._last(row, group) + self.timing.grace
+
+    def _next(self, row: Row, group: Group) -> int:
+        at = self._end(row, group) if row.closed else self._closing(row, group)
+        return at if row.again is None else min(at, row.again)
+
+    def _note(self, row: Row, group: Group, a: int) -> None:
+        """An event is there: it changes the row, which is put out again, or it begins a later generation."""
+        if a > self._last(row, group):
+            row.ahead = True
+            return
+        row.changed = True
+        delay = self.timing.grace if row.closed else self.timing.early
+        if delay is not None and (row.again is None or a + delay < row.again):
+            row.again = a + delay
+
+    def _put_out(self, row: Row, group: Group) -> PutOut:
+        (closing, present), *others = self._generations(group, row.a0, row.parts)
         merged = _fold(group, closing, present)
-        if later:
-            left = [merged, *(_fold(group, closing, members) for closing, members in others)]
-        else:
-            left = [merged, *(one for _, members in others for one in members)]
-        if len(left) < len(parts):
-            _replace(cell, left, standing)
-        else:  # nothing to write; what is there counts as merged, so that it is not read again at every part
-            standing.scraps, standing.merged = 0, standing.merged + standing.scraps
-        standing.ahead = bool(others)
-        return merged
+        row.parts = [merged, *(one for _, members in others for one in members)]
+        newly_late = merged.late - row.late
+        row.shown, row.changed, row.late, row.ahead = True, False, merged.late, bool(others)
+        generation = (row.a0 - group[1]) // self.timing.allowed_lateness
+        return PutOut(self.finisher.row(_accumulator(group, merged), generation, merged.late), newly_late)
 
     def _generations(self, group: Group, a0: int, parts: Iterable[Part]) -> list[tuple[int, list[Part]]]:
         """Parts by generation, the present one first, each with the time of its first regular putting out."""
@@ -201,21 +167,14 @@ class KeyedRows(msgspec.Struct, frozen=True):
             found[-1][1].append(one)
         return found
 
-    def _next_generation(self, cell: Cell, group: Group, ended: Standing) -> Standing:
-        last = self._last(group, ended)
-        left = [one for one in _read(cell) if one.a > last]
-        standing = Standing(min(one.a for one in left), last + 1)
-        _replace(cell, left, standing)
-        for one in left:
-            self._note(standing, group, one.a)
-        return standing
-
-    def _arm(self, cell: Cell, group: Group, standing: Standing) -> None:
-        due = self._next(group, standing) + 1  # at a watermark of the last millisecond an event of it may still come
-        if due != standing.due:
-            cell.set_due(due)
-            standing.due = due
-        cell.stand(_STANDING.pack(standing))
+    def _next_generation(self, row: Row, group: Group) -> None:
+        last = self._last(row, group)
+        row.parts = [one for one in row.parts if one.a > last]
+        row.a0, row.floor = min(one.a for one in row.parts), last + 1
+        row.shown = row.closed = row.changed = row.ahead = False
+        row.again, row.late = None, 0
+        for one in row.parts:
+            self._note(row, group, one.a)
 
 
 def _fold(group: Group, closing: int, parts: Sequence[Part]) -> Part:
@@ -233,14 +192,3 @@ def _fold(group: Group, closing: int, parts: Sequence[Part]) -> Part:
 
 def _values(part: Part) -> int:
     return sum(map(len, part.distinct))
-
-
-def _read(cell: Cell) -> list[Part]:
-    return [one for packed in cell.parts() for one in PARTS.unpack(packed).parts]
-
-
-def _replace(cell: Cell, parts: list[Part], standing: Standing) -> None:
-    packed = PARTS.pack(Parts(parts))
-    cell.clear_parts()
-    cell.add_parts(packed)
-    standing.scraps, standing.merged = 0, len(packed)

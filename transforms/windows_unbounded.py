@@ -1,4 +1,4 @@
-"""Windows' unbounded wiring: counted bundle by bundle, then a stateful DoFn a row. The core is window_rows.py."""
+"""Windows' unbounded wiring: counted bundle by bundle, then a stateful DoFn a shard. The core is window_shard.py."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import apache_beam as beam
-import msgspec
 from apache_beam.coders import BytesCoder
 from apache_beam.metrics import Metrics
 from apache_beam.transforms.timeutil import TimeDomain
@@ -18,11 +17,13 @@ from apache_beam.utils.windowed_value import WindowedValue
 from huntbeam.schemas.window import Counter, WindowCount
 from huntbeam.transforms.arrival import millis, timestamp
 from huntbeam.transforms.batches import Batch
-from huntbeam.transforms.state import Versioned
-from huntbeam.transforms.window_rows import PARTS, KeyedRows, Parts, Timing, part
+from huntbeam.transforms.window_rows import KeyedRows, Timing, part
+from huntbeam.transforms.window_shard import Brought, WindowShard, pack, shard_of
 from huntbeam.transforms.windows import Accumulator, Counting, Finisher, Group, merge
 from huntbeam.transforms.windows_bounded import GROUPS
 from huntbeam.transforms.worker_state import prepare_worker
+
+ROWS = 1_000  # of a batch that leaves
 
 
 @dataclass
@@ -44,16 +45,12 @@ class CountUnbounded(beam.PTransform):
         return (
             batches
             | "Count" >> beam.ParDo(_Count(self.counters, self.size_ms)).with_output_types(tuple[str, bytes])
-            | "Rows" >> beam.ParDo(WindowRowFn(self.counters, timing)).with_output_types(Batch)
+            | "Rows" >> beam.ParDo(WindowShardFn(self.counters, timing)).with_output_types(Batch)
         )
 
 
-_encode_group = msgspec.json.Encoder().encode
-_decode_group = msgspec.json.Decoder(Group).decode
-
-
 class _Count(beam.DoFn):
-    """Counts a bundle by row and arrival; a row is brought all of it at once, with the earliest of its arrivals."""
+    """Counts a bundle by row and arrival; a shard is brought all of it at once, with the earliest of its arrivals."""
 
     def __init__(self, counters: tuple[Counter, ...], size_ms: int) -> None:
         self._counters = counters
@@ -81,107 +78,95 @@ class _Count(beam.DoFn):
         yield from (WindowedValue(brought, timestamp(first), [GlobalWindow()]) for first, brought in self._flush())
 
     def _flush(self) -> Iterator[tuple[int, tuple[str, bytes]]]:
+        shards: dict[tuple[int, int], Brought] = {}
         for group, by_arrival in self._rows.items():
-            parts = Parts([part(a, counted) for a, counted in by_arrival.items()])
-            yield min(by_arrival), (_encode_group(group).decode(), PARTS.pack(parts))
+            parts = [part(a, counted) for a, counted in by_arrival.items()]
+            shards.setdefault(shard_of(group), []).append((group, parts))
+        for (start, shard), brought in shards.items():
+            yield min(one.a for _, parts in brought for one in parts), (f"{start}|{shard}", pack(brought))
         self._rows, self._count = {}, 0
 
 
-class WindowRowFn(beam.DoFn):
-    """One row's KeyedRows on Beam's state and its one timer, which is event time on arrival."""
+class WindowShardFn(beam.DoFn):
+    """One WindowShard on Beam's state and its one timer, which is event time on arrival."""
 
-    ROW = BagStateSpec("row", BytesCoder())  # a log, see _BeamCell
+    HEAD = BagStateSpec("head", BytesCoder())  # of which the last counts, see _BeamCell
+    LOG = BagStateSpec("log", BytesCoder())
     DUE = TimerSpec("window_due", TimeDomain.WATERMARK)
 
     def __init__(self, counters: tuple[Counter, ...], timing: Timing) -> None:
-        self._core = KeyedRows(Finisher(counters, timing.size), timing)
+        self._core = WindowShard(KeyedRows(Finisher(counters, timing.size), timing))
         self._late = Metrics.counter(self.__class__, "late")
         self._emitted = Metrics.counter(self.__class__, "emitted")
 
     def setup(self) -> None:
         """Once a worker process."""
-        prepare_worker(self.ROW.name)
+        prepare_worker(self.HEAD.name)
 
     def process(
         self,
         brought: tuple[str, bytes],
-        row: Any = beam.DoFn.StateParam(ROW),
+        arrived: Any = beam.DoFn.TimestampParam,
+        head: Any = beam.DoFn.StateParam(HEAD),
+        log: Any = beam.DoFn.StateParam(LOG),
         due: Any = beam.DoFn.TimerParam(DUE),
     ) -> None:
-        """What one bundle counted of a row."""
+        """What one bundle counted of a shard."""
         key, packed = brought
-        cell = _BeamCell(row, due, self._late)
-        self._core.on_parts(cell, _decode_group(key), packed)
-        cell.write()
+        start = int(key.partition("|")[0])
+        self._core.on_brought(_BeamCell(head, log, due), start, millis(arrived), packed)
 
     @on_timer(DUE)
     def on_due(
         self,
-        key: str = beam.DoFn.KeyParam,
         at: Any = beam.DoFn.TimestampParam,
-        row: Any = beam.DoFn.StateParam(ROW),
+        head: Any = beam.DoFn.StateParam(HEAD),
+        log: Any = beam.DoFn.StateParam(LOG),
         due: Any = beam.DoFn.TimerParam(DUE),
     ) -> Iterator[list[WindowCount]]:
-        """The row is put out, or its state has ended."""
-        cell = _BeamCell(row, due, self._late)
-        rows = list(self._core.on_due(cell, _decode_group(key), millis(at)))
-        cell.write()
+        """Rows of the shard are put out, or their time is over."""
+        rows: list[WindowCount] = []
+        for out in self._core.on_due(_BeamCell(head, log, due), millis(at)):
+            self._late.inc(out.newly_late)
+            self._emitted.inc()
+            rows.append(out.row)
+            if len(rows) >= ROWS:
+                yield rows
+                rows = []
         if rows:
-            self._emitted.inc(len(rows))
             yield rows
 
 
-class _Entry(msgspec.Struct, array_like=True):
-    """How things stand with the row from here on, and the parts that came with it."""
-
-    standing: bytes
-    parts: list[bytes]
-
-
-_ENTRY = Versioned(1, _Entry)
-
-
 class _BeamCell:
-    """window_rows.Cell on Beam's state and timer: one bag, to which a bundle adds one entry."""
+    """window_shard.Cell on Beam's state and timer. Both states are bags: an addition costs half of a replacement."""
 
-    def __init__(self, row: Any, due: Any, late: Any) -> None:
-        self._row = row
+    MOST = 8  # heads that lie about
+
+    def __init__(self, head: Any, log: Any, due: Any) -> None:
+        self._head = head
+        self._log = log
         self._due = due
-        self._late = late
-        self._entries = [_ENTRY.unpack(entry) for entry in row.read()]
-        self._afresh = False
-        self._standing: bytes | None = None
-        self._added: list[bytes] = []
+        self._heads: Sequence[bytes] = list(head.read())
 
-    def standing(self) -> bytes | None:
-        return self._standing or (self._entries[-1].standing if self._entries else None)
+    def head(self) -> bytes | None:
+        return self._heads[-1] if self._heads else None
 
-    def stand(self, standing: bytes) -> None:
-        self._standing = standing
+    def keep(self, head: bytes | None) -> None:
+        if head is None or len(self._heads) >= self.MOST:
+            self._head.clear()
+        if head is not None:
+            self._head.add(head)
 
-    def parts(self) -> Sequence[bytes]:
-        return [*(part for entry in self._entries for part in entry.parts), *self._added]
+    def log(self) -> Sequence[bytes]:
+        return list(self._log.read())
 
-    def add_parts(self, parts: bytes) -> None:
-        self._added.append(parts)
+    def add(self, entry: bytes) -> None:
+        self._log.add(entry)
 
-    def clear_parts(self) -> None:
-        self._standing = self.standing()
-        self._afresh, self._entries, self._added = True, [], []
-
-    def clear(self) -> None:
-        self.clear_parts()
-        self._standing = None
+    def replace(self, entries: Sequence[bytes]) -> None:
+        self._log.clear()
+        for entry in entries:
+            self._log.add(entry)
 
     def set_due(self, at: int) -> None:
         self._due.set(timestamp(at))
-
-    def count_late(self, events: int) -> None:
-        self._late.inc(events)
-
-    def write(self) -> None:
-        """What has changed, as one entry."""
-        if self._afresh:
-            self._row.clear()
-        if self._standing is not None:
-            self._row.add(_ENTRY.pack(_Entry(self._standing, self._added)))

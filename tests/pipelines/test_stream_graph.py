@@ -21,7 +21,7 @@ Records_winlogbeat/Digest
 Split/Do
 Topics
 Windows/Count
-Windows/Rows row=bag:bytes @ts-window_due
+Windows/Rows head=bag:bytes log=bag:bytes @ts-window_due
 """
 
 

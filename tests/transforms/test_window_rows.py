@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import heapq
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cache
 from typing import Any, NamedTuple
 
@@ -16,10 +16,10 @@ from hypothesis import strategies as st
 
 from huntbeam.schemas.clock import DAY, HOUR, MINUTE, SECOND, instant, millis
 from huntbeam.schemas.window import NETWORK_DESTINATION, Counter, WindowCount
-from huntbeam.transforms.state import StateVersionError
-from huntbeam.transforms.window_rows import PARTS, SCRAPS, KeyedRows, Part, Parts, Timing, part
+from huntbeam.transforms.window_rows import KeyedRows, Part, PutOut, Row, Timing, part
 from huntbeam.transforms.windows import Counting, Finisher, Group
-from tests.transforms.test_windows import Row, count, row
+from tests.transforms.test_windows import Row as Counted
+from tests.transforms.test_windows import count, row
 
 TIMING = Timing(size=5 * MINUTE, grace=MINUTE, allowed_lateness=10 * MINUTE)
 SIZE, GRACE, LATENESS = TIMING.size, TIMING.grace, TIMING.allowed_lateness
@@ -36,7 +36,7 @@ class Event:
     """A row and when it came."""
 
     a: int
-    row: Row
+    row: Counted
     partition: int = 0
 
 
@@ -46,45 +46,8 @@ def event(a: int, time: int = NOON, port: int = 1, host: str = "ws-7", partition
 
 
 @cache
-def _connect() -> Row:
+def _connect() -> Counted:
     return row()
-
-
-@dataclass
-class Cell:
-    """window_rows.Cell in memory."""
-
-    standing_: bytes | None = None
-    bag: list[bytes] = field(default_factory=list)
-    due: int | None = None
-    late: int = 0
-    reads: int = 0  # bytes of parts
-
-    def standing(self) -> bytes | None:
-        return self.standing_
-
-    def stand(self, standing: bytes) -> None:
-        self.standing_ = standing
-
-    def parts(self) -> Sequence[bytes]:
-        self.reads += sum(map(len, self.bag))
-        return list(self.bag)
-
-    def add_parts(self, parts: bytes) -> None:
-        self.bag.append(parts)
-
-    def clear_parts(self) -> None:
-        self.bag.clear()
-
-    def clear(self) -> None:
-        self.standing_ = None
-        self.bag.clear()
-
-    def set_due(self, at: int) -> None:
-        self.due = at
-
-    def count_late(self, events: int) -> None:
-        self.late += events
 
 
 class Out(NamedTuple):
@@ -100,30 +63,40 @@ class Driver:
     def __init__(self, timing: Timing, counters: Sequence[Counter] = COUNTERS) -> None:
         self.counters = counters
         self.core = KeyedRows(Finisher(counters, timing.size), timing)
-        self.cells: dict[Group, Cell] = {}
+        self.state: dict[Group, Row] = {}
         self.out: list[Out] = []
+        self.late = 0
 
     def bundle(self, events: Iterable[Event]) -> None:
+        for group, parts in self.counted(events).items():
+            self.state[group] = self.core.on_parts(self.state.get(group), group, parts)
+
+    def counted(self, events: Iterable[Event]) -> dict[Group, list[Part]]:
         brought: dict[Group, list[Part]] = {}
         for one in events:
             counting = Counting(self.counters, self.core.timing.size)
             counting.add([one.row])
             for counted in counting.take():
                 brought.setdefault(counted.group(), []).append(part(one.a, counted))
-        for group, parts in brought.items():
-            self.core.on_parts(self.cells.setdefault(group, Cell()), group, PARTS.pack(Parts(parts)))
+        return brought
 
     def advance(self, watermark: int) -> None:
         """Fires every timer up to the watermark, in time order, those that timers set included."""
-        due = [(cell.due, group) for group, cell in self.cells.items() if cell.due is not None]
+        due = [(self.core.due(one, group), group) for group, one in self.state.items()]
         heapq.heapify(due)
         while due and due[0][0] <= watermark:
             at, group = heapq.heappop(due)
-            cell = self.cells[group]
-            cell.due = None
-            self.out += [Out(at, one) for one in self.core.on_due(cell, group, at)]
-            if cell.due is not None:
-                heapq.heappush(due, (cell.due, group))
+            one = self.state[group]
+            for out in self.core.on_due(one, group, at):
+                self.put_out(at, out)
+            if one.parts:
+                heapq.heappush(due, (self.core.due(one, group), group))
+            else:
+                del self.state[group]
+
+    def put_out(self, at: int, out: PutOut) -> None:
+        self.out.append(Out(at, out.row))
+        self.late += out.newly_late
 
 
 class Crash(NamedTuple):
@@ -141,9 +114,10 @@ def stream(
     skew: int = 0,
     crash: Crash | None = None,
     counters: Sequence[Counter] = COUNTERS,
+    kind: type[Driver] = Driver,
 ) -> Driver:
-    """Runs the core. Each number of `reading` says which partition is read, how much, and whether timers fire."""
-    driver = Driver(timing, counters)
+    """Runs a core. Each number of `reading` says which partition is read, how much, and whether timers fire."""
+    driver = kind(timing, counters)
     left = {
         p: sorted((e for e in events if e.partition == p), key=lambda e: e.a) for p in {e.partition for e in events}
     }
@@ -152,9 +126,9 @@ def stream(
     bundles = 0
     while any(left.values()):
         if crash and bundles == crash.saved:
-            saved = copy.deepcopy((left, driver.cells))
+            saved = copy.deepcopy((left, driver.state))
         if crash and bundles == crash.saved + crash.lost:
-            left, driver.cells = copy.deepcopy(saved)
+            left, driver.state = copy.deepcopy(saved)
             choices, crash = [*crash.reading, *[0] * len(events)], None
             continue
         choice = choices.pop(0)
@@ -302,21 +276,7 @@ def test_rows_are_those_of_the_rules_whatever_the_order_of_reading(
 ) -> None:
     driver = stream(found, timing, reading, skew, crash)
     assert valid(driver.out) == expected(found, timing)
-    assert all(cell.standing_ is None and not cell.bag and cell.due is None for cell in driver.cells.values())
-
-
-@settings(max_examples=200, deadline=None)
-@given(events(), timings, readings, crashes, st.sampled_from([0, 300]))
-def test_rows_do_not_depend_on_when_parts_are_merged(
-    found: list[Event], timing: Timing, reading: list[int], crash: Crash | None, scraps: int
-) -> None:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("huntbeam.transforms.window_rows.SCRAPS", scraps)
-        in_order = stream(found, timing, reading, 0, crash)
-        skewed = stream(found, timing, reading, LATENESS, crash)
-    assert valid(in_order.out) == expected(found, timing)
-    shown = valid(Out(at, msgspec.structs.replace(one, late_count=0)) for at, one in skewed.out)
-    assert shown == [msgspec.structs.replace(one, late_count=0) for one in expected(found, timing)]
+    assert not driver.state
 
 
 @settings(max_examples=200, deadline=None)
@@ -356,7 +316,7 @@ def test_each_row_is_put_out_when_the_rules_say_and_not_more_often(found: list[E
     in_time = [one for members in groups(found, ONE[0]) for one in expected_out(members, timing, ONE[0])]
     by_time = sorted(in_time, key=lambda out: (out.row.event_uid, out.at))
     assert sorted(driver.out, key=lambda out: (out.row.event_uid, out.at)) == by_time
-    assert sum(cell.late for cell in driver.cells.values()) == sum(one.late_count for one in valid(driver.out))
+    assert driver.late == sum(one.late_count for one in valid(driver.out))
 
 
 @settings(max_examples=200, deadline=None)
@@ -373,7 +333,7 @@ def test_late_timers_make_fewer_rows_never_more_and_none_without_a_change(
     for one in valid(driver.out):
         if timing.early is None:
             assert len(copies[one.event_uid, one.generation]) <= 1 + one.late_count
-    assert sum(cell.late for cell in driver.cells.values()) == sum(one.late_count for one in valid(driver.out))
+    assert driver.late == sum(one.late_count for one in valid(driver.out))
 
 
 # Examples -------------------------------------------------------------------------------------------------------------
@@ -404,15 +364,14 @@ def test_when_a_row_is_put_out(a0: int, expected_closing: int) -> None:
 def test_a_row_is_put_out_by_the_clock_alone_and_forgotten_when_its_state_ends() -> None:
     driver = Driver(TIMING, ONE)
     driver.bundle([event(NOON)])
-    (cell,) = driver.cells.values()
     driver.advance(CLOSE)
     assert driver.out == []
     driver.advance(CLOSE + 1)
     assert [one.count for _, one in driver.out] == [1]
     driver.advance(CLOSE + LATENESS + GRACE)
-    assert cell.standing_ is not None
+    assert len(driver.state) == 1
     driver.advance(CLOSE + LATENESS + GRACE + 1)
-    assert (cell.standing_, cell.bag, cell.due, len(driver.out)) == (None, [], None, 1)
+    assert (driver.state, len(driver.out)) == ({}, 1)
 
 
 def test_an_event_at_the_closing_is_in_time_and_one_after_it_late() -> None:
@@ -501,34 +460,18 @@ def test_an_early_row_just_before_the_closing_leaves_the_last_millisecond_its_ev
 def test_a_timer_that_nothing_is_left_for_does_nothing() -> None:
     driver = Driver(TIMING, ONE)
     driver.bundle([event(NOON)])
-    ((group, cell),) = driver.cells.items()
-    assert list(driver.core.on_due(cell, group, NOON)) == []
-    assert cell.due == CLOSE + 1
-    assert list(driver.core.on_due(Cell(), group, END)) == []
+    ((group, one),) = driver.state.items()
+    assert list(driver.core.on_due(one, group, NOON)) == []
+    assert driver.core.due(one, group) == CLOSE + 1
 
 
-@pytest.mark.parametrize("step", [1, 2 * LATENESS])  # parts of one generation, and each part a generation of its own
-def test_many_parts_are_read_in_proportion_to_what_was_written(step: int) -> None:
+@pytest.mark.parametrize(("step", "left"), [(1, 1), (2 * LATENESS, 300)])  # one generation, and each part its own
+def test_merged_parts_are_one_for_each_generation(step: int, left: int) -> None:
     driver = Driver(TIMING, ONE)
-    written = largest = 0
-    for number in range(1_500):
-        driver.bundle([event(NOON + number * step, port=number)])
-        (cell,) = driver.cells.values()
-        written += len(cell.bag[-1]) if len(cell.bag) > 1 else 0
-        largest = max(largest, sum(map(len, cell.bag)))
-    assert written > 3 * SCRAPS
-    assert cell.reads < 3 * written
-    if step == 1:
-        assert largest < 3 * SCRAPS
-        driver.advance(END)
-        assert driver.out[0].row.distinct == {"src_port": 1_500}
-
-
-def test_state_of_another_version_is_refused() -> None:
-    driver = Driver(TIMING, ONE)
-    driver.bundle([event(NOON)])
-    ((group, cell),) = driver.cells.items()
-    assert cell.standing_ is not None
-    cell.standing_ = b"\x09" + cell.standing_[1:]
-    with pytest.raises(StateVersionError, match="Standing has version 09"):
-        list(driver.core.on_due(cell, group, END))
+    driver.bundle([event(NOON + number * step, port=number) for number in range(300)])
+    ((group, one),) = driver.state.items()
+    driver.core.merge(one, group)
+    assert len(one.parts) == left
+    driver.advance(END)
+    assert len(driver.out) == left
+    assert driver.out[0].row.distinct == {"src_port": 300 // left}

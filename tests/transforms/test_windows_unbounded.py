@@ -23,7 +23,8 @@ from huntbeam.schemas.window import WindowCount
 from huntbeam.transforms.arrival import timestamp
 from huntbeam.transforms.batches import BatchCoder
 from huntbeam.transforms.window_rows import Timing
-from huntbeam.transforms.windows_unbounded import CountUnbounded, WindowRowFn
+from huntbeam.transforms.window_shard import tick
+from huntbeam.transforms.windows_unbounded import CountUnbounded, WindowShardFn
 from tests.transforms.test_window_rows import (
     CLOSE,
     COUNTERS,
@@ -100,7 +101,7 @@ def test_stream_equals_replay_when_a_windows_events_come_in_time(found: list[Eve
     play(found, equal_to(count([e.row for e in found], COUNTERS, SIZE), plain))
 
 
-@pytest.mark.parametrize(("stop", "expected_rows"), [(CLOSE, 0), (CLOSE + 1, len(COUNTERS))])
+@pytest.mark.parametrize(("stop", "expected_rows"), [(CLOSE, 0), (CLOSE + tick(TIMING), len(COUNTERS))])
 def test_an_idle_stream_puts_a_row_out_by_the_watermark_alone(stop: int, expected_rows: int) -> None:
     def check(batches: list[list[WindowCount]]) -> None:
         assert [one.count for one in rows(batches)] == [1] * expected_rows
@@ -126,7 +127,8 @@ def test_one_hosts_clock_does_not_touch_anothers_rows() -> None:
     )
 
 
-LATE = [event(NOON), event(CLOSE + 1), event(CLOSE + 2), event(CLOSE + LATENESS + GRACE)]
+SHOWN = CLOSE + tick(TIMING)
+LATE = [event(NOON), event(SHOWN), event(SHOWN + 1), event(SHOWN + LATENESS + GRACE)]
 
 
 def test_what_is_late_is_counted_as_such() -> None:
@@ -145,7 +147,7 @@ def test_input_that_ends_gives_the_same_rows_and_they_are_counted() -> None:
     assert_that(arrived | "Windows" >> counting(TIMING), equal_to(expected(LATE, TIMING), as_readers_do))
     result = pipeline.run()
     result.wait_until_finish()
-    counters = result.metrics().query(MetricsFilter().with_namespace(WindowRowFn))["counters"]
+    counters = result.metrics().query(MetricsFilter().with_namespace(WindowShardFn))["counters"]
     found = {counter.key.metric.name: counter.committed for counter in counters}
     assert found == {"late": 2 * len(COUNTERS), "emitted": 2 * len(COUNTERS)}  # the late ones came before any timer
 
