@@ -175,7 +175,7 @@ def _add_flink(parser: argparse.ArgumentParser) -> None:
     )
     flink.add_argument("--checkpointing_interval", default="10s", metavar="TIME", help="between checkpoints (10s)")
     flink.add_argument(
-        "--bundle_time", default="500ms", metavar="TIME", help="records are worked on together this long (500ms)"
+        "--bundle_time", default="1s", metavar="TIME", help="records are worked on together this long (1s)"
     )
     flink.add_argument("--savepoint", metavar="PATH", help="resume from this savepoint or checkpoint")
     flink.add_argument("--detach", action="store_true", help="leave the job running and return (`huntbeam jobs`)")

@@ -20,7 +20,7 @@ from huntbeam.transforms.windows import Group
 SHARDS = 64  # of a window: a bundle costs two messages for each, and the memory that its rows take bounds a worker's
 SCRAPS = 262_144  # bytes of the log that may lie unmerged beside the merged ones
 ENTRY_ROWS = 2_000  # rows of one entry of the log
-TICKS = 12  # a grace has so many: timers stand at ticks, so that the rows of a shard are due together
+TICKS = 12  # of a grace, a third of them of an early firing: timers stand there, so that rows are due together
 
 Brought = list[tuple[Group, list[Part]]]
 
@@ -71,7 +71,7 @@ def pack(brought: Brought) -> bytes:
 
 def tick(timing: Timing) -> int:
     """Milliseconds between the times at which timers stand."""
-    return max(1, min(timing.grace, timing.early or timing.grace) // TICKS)
+    return max(1, min(timing.grace // TICKS, (timing.early or timing.grace) // (TICKS // 3)))
 
 
 class WindowShard(msgspec.Struct, frozen=True):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import sys
 import urllib.request
@@ -115,7 +116,7 @@ def _task_manager(settings: Settings, layout: Layout, parts: Parts, java: str) -
         return [*start, *flink.task_manager_arguments(_resource_id(mark))]
 
     def prepare() -> None:
-        _prepare_flink(settings, layout, parts, "taskmanager", flink.task_manager_options())
+        _prepare_flink(settings, layout, parts, "taskmanager", flink.task_manager_options(os.cpu_count() or 1))
 
     return Service("taskmanager", command, partial(_has_task_manager, settings), prepare, _plugins(parts))
 

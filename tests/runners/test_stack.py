@@ -209,7 +209,7 @@ class TestFlink:
     def test_heap_and_direct_memory_are_what_flink_is_told(self) -> None:
         told = dict(part.split("=") for part in flink.task_manager_arguments("id")[1::2])
         heap = [told[f"taskmanager.memory.{name}.heap.size"] for name in ("framework", "task")]
-        assert f"-Xmx{sum(int(size.removesuffix('m')) for size in heap)}m" in flink.task_manager_options()
+        assert f"-Xmx{sum(int(size.removesuffix('m')) for size in heap)}m" in flink.task_manager_options(2)
 
     def test_the_text_is_flinks(self) -> None:
         assert flink.text({"rest.port": "1", "a": "b c"}) == "rest.port: 1\na: b c\n"

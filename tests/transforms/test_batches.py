@@ -6,7 +6,8 @@ import pytest
 from apache_beam.coders import registry
 
 from huntbeam.schemas.sysmon import ContextCreate
-from huntbeam.transforms.batches import ROW_BYTES, Batch, BatchCoder
+from huntbeam.transforms.batches import ROW_BYTES, Batch, BatchCoder, DigestedCoder
+from huntbeam.transforms.digest import Digested
 from huntbeam.transforms.windows import Accumulator
 from tests.transforms.test_join import GUIDS, connect, create
 
@@ -26,3 +27,11 @@ def test_a_batch_comes_out_as_it_went_in(batch: list[object]) -> None:
 
 def test_beam_takes_it_for_the_type_hint() -> None:
     assert isinstance(registry.get_coder(Batch), BatchCoder)
+
+
+def test_digested_records_come_out_as_they_went_in() -> None:
+    coder = DigestedCoder()
+    digested = Digested([CREATE], [CONTEXT], [connect(GUIDS[1], "c")], tallies={"blank": 1}, pairs=[("p", 1, 2)])
+    assert coder.decode(coder.encode(digested)) == digested
+    assert coder.estimate_size(digested) == 3 * ROW_BYTES
+    assert isinstance(registry.get_coder(Digested), DigestedCoder)

@@ -151,9 +151,9 @@ def test_a_row_is_first_put_out_at_the_tick_after_its_time(found: list[Event]) -
     assert first(stream(found, TIMING, kind=Shards)) == {uid: -(-at // step) * step for uid, at in exact.items()}
 
 
-def test_ticks_are_a_twelfth_of_what_is_waited_for() -> None:
+def test_ticks_are_a_twelfth_of_the_grace_or_a_quarter_of_an_early_firing() -> None:
     assert tick(TIMING) == 5 * SECOND
-    assert tick(msgspec.structs.replace(TIMING, early=6 * SECOND)) == SECOND // 2
+    assert tick(msgspec.structs.replace(TIMING, early=6 * SECOND)) == 1_500
     assert tick(msgspec.structs.replace(TIMING, grace=0)) == 1
 
 
