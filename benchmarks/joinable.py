@@ -19,14 +19,17 @@ CONNECTS = 7  # of each process
 LIVE = 200  # processes at a time
 
 
-def records(processes: int, seed: int = 7) -> Iterator[bytes]:
-    """`processes` creates and seven times as many connects, as lines of Winlogbeat 7; the creates come first."""
+def records(processes: int, seed: int = 7, start: int = START, pause_ms: float = 10) -> Iterator[bytes]:
+    """`processes` creates and seven times as many connects, as lines of Winlogbeat 7; the creates come first.
+
+    Event time begins at `start`, milliseconds since 1970, and goes on by `pause_ms` an event, on average.
+    """
     rnd = random.Random(seed)  # noqa: S311 - made-up data, not secrets
     hosts = [make_host(n, f"WS-{n + 1:04}", rnd) for n in range(50)]
     live: list[tuple[Host, Process, int]] = []
-    now, begun = float(START), 0
+    now, begun = float(start), 0
     while begun < processes or live:
-        now += 20 * rnd.random()
+        now += 2 * pause_ms * rnd.random()
         if begun < processes and (len(live) < LIVE or rnd.random() < 1 / (CONNECTS + 1)):
             host = hosts[rnd.randrange(len(hosts))]
             process = make_process(host, PROGRAMS[rnd.randrange(len(PROGRAMS))], int(now), rnd)

@@ -3,7 +3,7 @@
     python benchmarks/soak.py                    # 10 minutes at 2,000 events/s
     python benchmarks/soak.py --minutes 60 --rate 1000
 
-The events all join (joinable.py). The waits are so short that state ends within the run. A line every 15 s. The
+The events all join (joinable.py) and happen as they are sent. The waits are so short that state ends within the run. A line every 15 s. The
 verdict: a straight line through each figure of the second half, once state has begun to end, must be flat within
 LIMITS, and in the end every join must be there, nothing unmatched, nothing dead. Else the exit code is 1.
 
@@ -110,7 +110,8 @@ class Feeder:
 
     def _feed(self) -> None:
         events = int(self._rate * self._seconds)
-        made = islice(records(events // (CONNECTS + 1) + 1), events)
+        live = records(events // (CONNECTS + 1) + 1, start=int(time.time() * 1000), pause_ms=1000 / self._rate)
+        made = islice(live, events)
         try:
             pace(self._kafka, TOPIC, made, self._rate, self._count)
         except Exception as error:

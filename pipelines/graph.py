@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from typing import NamedTuple
 
 import apache_beam as beam
@@ -11,7 +12,7 @@ from apache_beam.pvalue import TaggedOutput
 
 from huntbeam.schemas import streams
 from huntbeam.schemas.dead_letter import DeadLetter
-from huntbeam.schemas.sysmon import NETWORK_CONNECT, PROCESS_CREATE
+from huntbeam.schemas.sysmon import NETWORK_CONNECT, PROCESS_CREATE, SysmonEvent
 from huntbeam.schemas.window import Counter
 from huntbeam.transforms.batches import Batch, tagged
 from huntbeam.transforms.dedupe import DedupeBounded
@@ -73,13 +74,19 @@ def build(digested: beam.PCollection, steps: Steps) -> dict[str, beam.PCollectio
     if steps.dedupe:
         copies = digested | "Dedupe" >> wiring.dedupe
         rows, out[streams.DUPLICATES] = copies["main"], copies[streams.DUPLICATES]
+    windows = streams.WINDOW_COUNTS not in steps.without
     split = rows | "Split" >> tagged(
-        _split, streams.PROCESS_CREATE, streams.NETWORK_CONNECT, streams.EVENTS, _JOINABLE, _COUNTABLE
+        partial(_split, countable=windows),
+        streams.PROCESS_CREATE,
+        streams.NETWORK_CONNECT,
+        streams.EVENTS,
+        _JOINABLE,
+        _COUNTABLE,
     )
     joined = split[_JOINABLE] | "Join" >> wiring.join
     out |= {name: split[name] for name in (streams.PROCESS_CREATE, streams.NETWORK_CONNECT)}
     out |= {name: joined[name] for name in (streams.JOIN, streams.UNMATCHED)}
-    if streams.WINDOW_COUNTS not in steps.without:
+    if windows:
         out[streams.WINDOW_COUNTS] = split[_COUNTABLE] | "Windows" >> wiring.windows
     out[streams.DEAD_LETTERS] = digested | "DeadLetters" >> beam.FlatMap(_dead_letters).with_output_types(Batch)
     if steps.events:
@@ -105,17 +112,20 @@ def _wiring(steps: Steps) -> _Wiring:
     )
 
 
-def _split(digested: Digested) -> Iterator[TaggedOutput]:
+def _split(digested: Digested, countable: bool) -> Iterator[TaggedOutput]:
     """Batches by what they are for. Of `events`, creates and connects are counted by their own rows."""
-    others = [row for row in digested.events if row.event_id not in (PROCESS_CREATE, NETWORK_CONNECT)]
     batches = {
         streams.PROCESS_CREATE: digested.creates,
         streams.NETWORK_CONNECT: digested.connects,
         streams.EVENTS: digested.events,
         _JOINABLE: [*digested.creates, *digested.context, *digested.connects, *digested.terminates],
-        _COUNTABLE: [*digested.creates, *digested.connects, *others],
+        _COUNTABLE: [*digested.creates, *digested.connects, *_others(digested)] if countable else [],
     }
     yield from (TaggedOutput(name, batch) for name, batch in batches.items() if batch)
+
+
+def _others(digested: Digested) -> Iterator[SysmonEvent]:
+    return (row for row in digested.events if row.event_id not in (PROCESS_CREATE, NETWORK_CONNECT))
 
 
 def _dead_letters(digested: Digested) -> Iterator[list[DeadLetter]]:

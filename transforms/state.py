@@ -10,8 +10,8 @@ import msgspec
 T = TypeVar("T", bound=msgspec.Struct)
 
 
-class StateVersionError(Exception):
-    """State was written by a version that this program does not know, so that it must not go on with it."""
+class StateError(Exception):
+    """State was written by a version or with settings that this program does not know: it must not go on with it."""
 
 
 class Versioned(Generic[T]):
@@ -38,14 +38,14 @@ class Versioned(Generic[T]):
         return self._head + self._encode(value)
 
     def unpack(self, packed: bytes) -> T:
-        """The value. Raises StateVersionError for a version it does not know."""
+        """The value. Raises StateError for a version it does not know."""
         head, body = packed[:1], memoryview(packed)[1:]
         if head == self._head:
             return self._decode(body)
         if head in self._older:
             decode, lift = self._older[head]
             return lift(decode(body))
-        raise StateVersionError(
+        raise StateError(
             f"state of {self._name} has version {head.hex() or 'none'}, this program knows {self._head.hex()}: "
             "resume it with the program that wrote it, or start without the savepoint"
         )

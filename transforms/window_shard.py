@@ -17,10 +17,10 @@ from huntbeam.transforms.state import Versioned
 from huntbeam.transforms.window_rows import KeyedRows, Part, PutOut, Row, Timing
 from huntbeam.transforms.windows import Group
 
-SHARDS = 64  # of a window: a bundle costs two messages for each, and the memory that its rows take bounds a worker's
+SHARDS = 16  # of a window: each costs a bundle two messages, and a worker holds the rows of one in memory
 SCRAPS = 262_144  # bytes of the log that may lie unmerged beside the merged ones
 ENTRY_ROWS = 2_000  # rows of one entry of the log
-TICKS = 12  # of a grace, a third of them of an early firing: timers stand there, so that rows are due together
+TICKS = 6  # of a grace, and half of them of an early firing: timers stand there, so that rows are due together
 
 Brought = list[tuple[Group, list[Part]]]
 
@@ -30,8 +30,9 @@ class Head(msgspec.Struct, array_like=True):
 
     due: int | None = None  # where the timer stands
     closed: bool = False  # a row was put out regularly, so that what comes may be late for it
-    scraps: int = 0  # bytes of the log since the last merge
-    merged: int = 0  # bytes of what was merged
+    ended: bool = False  # when it is due and nothing came meanwhile, all rows' time is over
+    scraps: int = 0  # bytes of the log since it was written
+    merged: int = 0  # bytes that were written
 
 
 class _Entry(msgspec.Struct, array_like=True):
@@ -71,7 +72,7 @@ def pack(brought: Brought) -> bytes:
 
 def tick(timing: Timing) -> int:
     """Milliseconds between the times at which timers stand."""
-    return max(1, min(timing.grace // TICKS, (timing.early or timing.grace) // (TICKS // 3)))
+    return max(1, min(timing.grace // TICKS, (timing.early or timing.grace) // (TICKS // 2)))
 
 
 class WindowShard(msgspec.Struct, frozen=True):
@@ -95,7 +96,10 @@ class WindowShard(msgspec.Struct, frozen=True):
         head = _head(cell)
         if head.due is None:
             return
-        head.due = None
+        if head.ended and not head.scraps:  # the log need not be read
+            cell.replace(())
+            cell.keep(None)
+            return
         rows = self._read(cell)
         for group, row in rows.items():
             if self.rows.due(row, group) <= at:
@@ -130,7 +134,10 @@ class WindowShard(msgspec.Struct, frozen=True):
             return
         head.closed = any(row.closed for row in rows.values())
         head.scraps, head.merged = 0, sum(map(len, entries))
-        self._arm(cell, head, min(self.rows.due(row, group) for group, row in rows.items()))
+        head.due = None
+        dues = [self.rows.due(row, group) for group, row in rows.items()]
+        head.ended = all(row.closed and row.again is None and not row.ahead for row in rows.values())
+        self._arm(cell, head, max(dues) if head.ended else min(dues))
         cell.keep(HEAD.pack(head))
 
     def _arm(self, cell: Cell, head: Head, at: int) -> None:

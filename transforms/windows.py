@@ -18,6 +18,7 @@ from huntbeam.schemas.record import Kind, columns
 from huntbeam.schemas.sysmon import NETWORK_CONNECT, PROCESS_CREATE, NetworkConnect, ProcessCreate, SysmonEvent
 from huntbeam.schemas.values import text
 from huntbeam.schemas.window import DISTINCT_CAP, Counter, WindowCount
+from huntbeam.transforms.state import StateError
 
 Value = str | int | None
 Group = tuple[str, int, tuple[Value, ...]]  # counter, window start in ms, key values with the host in lower case
@@ -165,8 +166,13 @@ class Finisher:
         self._counters = {counter.name: counter for counter in counters}
 
     def row(self, accumulator: Accumulator, generation: int | None = None, late_count: int = 0) -> WindowCount:
-        """The row; replay puts it out once, without a generation and with nothing late."""
-        counter = self._counters[accumulator.counter]
+        """The row; replay puts it out once, without a generation and with nothing late. Raises StateError."""
+        counter = self._counters.get(accumulator.counter)
+        if counter is None:
+            raise StateError(
+                f"the state holds rows of the counter {accumulator.counter!r}, which is not among this run's counters: "
+                "resume it with the counters it had (--counters)"
+            )
         key: dict[str, Value] = dict(zip(counter.key, accumulator.key, strict=True))
         if accumulator.host is not None:
             key["host"] = accumulator.host

@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 import pytest
 
-from huntbeam.transforms.state import StateVersionError, Versioned
+from huntbeam.transforms.state import StateError, Versioned
 
 
 class Old(msgspec.Struct, array_like=True):
@@ -33,5 +33,5 @@ def test_an_earlier_version_is_lifted() -> None:
 
 @pytest.mark.parametrize("packed", [b"", Versioned(3, New).pack(New(1, 1))])
 def test_an_unknown_version_is_refused(packed: bytes) -> None:
-    with pytest.raises(StateVersionError, match="resume it with the program that wrote it"):
+    with pytest.raises(StateError, match="resume it with the program that wrote it"):
         Versioned(2, New, {1: (Old, lift)}).unpack(packed)

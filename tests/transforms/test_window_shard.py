@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from huntbeam.schemas.clock import SECOND
 from huntbeam.schemas.window import Counter
-from huntbeam.transforms.state import StateVersionError
+from huntbeam.transforms.state import StateError
 from huntbeam.transforms.window_rows import Timing
 from huntbeam.transforms.window_shard import HEAD, Brought, Head, WindowShard, pack, shard_of, tick
 from tests.transforms.test_window_rows import (
@@ -151,9 +151,9 @@ def test_a_row_is_first_put_out_at_the_tick_after_its_time(found: list[Event]) -
     assert first(stream(found, TIMING, kind=Shards)) == {uid: -(-at // step) * step for uid, at in exact.items()}
 
 
-def test_ticks_are_a_twelfth_of_the_grace_or_a_quarter_of_an_early_firing() -> None:
-    assert tick(TIMING) == 5 * SECOND
-    assert tick(msgspec.structs.replace(TIMING, early=6 * SECOND)) == 1_500
+def test_ticks_are_a_sixth_of_the_grace_or_a_third_of_an_early_firing() -> None:
+    assert tick(TIMING) == 10 * SECOND
+    assert tick(msgspec.structs.replace(TIMING, early=6 * SECOND)) == 2_000
     assert tick(msgspec.structs.replace(TIMING, grace=0)) == 1
 
 
@@ -172,6 +172,16 @@ def test_what_a_bundle_brings_is_not_read() -> None:
     for number in range(50):
         driver.bundle([event(NOON + number, host=f"ws-{n}") for n in range(20)])
     assert sum(cell.read for cell in driver.state.values()) == 0
+
+
+def test_rows_that_have_ended_are_forgotten_unread() -> None:
+    driver = Shards(TIMING, ONE)
+    driver.bundle([event(NOON + number, host=f"ws-{number}") for number in range(100)])
+    driver.advance(CLOSE + tick(TIMING))
+    read = [cell.read for cell in driver.state.values()]
+    driver.advance(CLOSE + LATENESS + GRACE + tick(TIMING))
+    assert all(cell.empty() for cell in driver.state.values())
+    assert [cell.read for cell in driver.state.values()] == read
 
 
 def test_a_log_is_merged_when_too_much_of_it_is_not(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -194,5 +204,5 @@ def test_a_timer_without_state_does_nothing() -> None:
 
 def test_state_of_another_version_is_refused() -> None:
     cell = Cell(head_=b"\x09" + HEAD.pack(Head())[1:])
-    with pytest.raises(StateVersionError, match="Head has version 09"):
+    with pytest.raises(StateError, match="Head has version 09"):
         list(Shards(TIMING).shard.on_due(cell, END))

@@ -17,6 +17,7 @@ from huntbeam.schemas.sysmon import NetworkConnect, ProcessCreate, SysmonEvent
 from huntbeam.schemas.window import BUILT_IN, DISTINCT_CAP, NETWORK_DESTINATION, PROCESS_IMAGE, Counter, WindowCount
 from huntbeam.schemas.winlog import parse_record
 from huntbeam.transforms.rekey import flatten, read_event
+from huntbeam.transforms.state import StateError
 from huntbeam.transforms.windows import Accumulator, Counting, Finisher, countable, merge_all, row_type
 from tests.events import CONNECT_DATA, CREATE_DATA, Fact, line
 
@@ -265,3 +266,11 @@ def test_what_was_taken_is_gone() -> None:
     counting.add([row()])
     assert len(counting.take()) == 1
     assert counting.take() == []
+
+
+def test_rows_of_a_counter_that_is_gone_say_what_to_do() -> None:
+    counting = Counting(BUILT_IN, SIZE)
+    counting.add([row()])
+    (counted,) = counting.take()
+    with pytest.raises(StateError, match="'network_destination', which is not among this run's counters"):
+        Finisher((), SIZE).row(counted)
