@@ -3,9 +3,10 @@
     python benchmarks/soak.py                    # 10 minutes at 2,000 events/s
     python benchmarks/soak.py --minutes 60 --rate 1000
 
-The events all join (joinable.py) and happen as they are sent. The waits are so short that state ends within the run. A
-line every 15 s. The verdict: a straight line through each figure of the second half, once state has begun to end, must be
-flat within LIMITS, and in the end every join must be there, nothing unmatched, nothing dead. Else the exit code is 1.
+The events all join (joinable.py) and happen as they are sent. The waits are so short that state ends within the run.
+A line every 15 s. The verdict: a straight line through each figure of the second half, once state has begun to end,
+must be flat within LIMITS, and in the end every join must be there, nothing unmatched, nothing dead. Else the exit
+code is 1.
 
 `lag` are records that the group has not committed, which it does at checkpoints; `behind` are connects sent whose row
 is not in its topic; `age` is how old the newest row is.

@@ -10,13 +10,13 @@ It starts a stack of its own in a temporary folder, with the user's cache of jar
   latency    joinable events at a steady rate: from produce of a connect to its row at a consumer, behind a warm-up
 
 HuntBeam runs as its users run it, and once more with the join alone, as the rival has no windows and puts out neither
-creates nor connects. The rival (programs.py) is left out where it is not there. Each program starts cold, on input that
-is there already, and stops before the next. Rows are counted in the output topics and timed by the broker: seconds are
-from the end of the start-up (the job RUNNING, the rival's streams RUNNING) to the first and last row; events/s are the
-input's events between first and last row, in brackets from the start-up's end on. CPU is that of all processes of a
-program, brokers apart, from its start to the last row (HuntBeam's with the submitting command), in brackets from the
-start-up's end; memory is the peak of their summed PSS until the last row. GUIDs are in one spelling, because the rival joins texts. Rows that are
-missing are shown; HuntBeam's make the exit code 1.
+creates nor connects. The rival (programs.py) is left out where it is not there. Each program starts cold, on input
+that is there already, and stops before the next. Rows are counted in the output topics and timed by the broker:
+seconds are from the end of the start-up (the job RUNNING, the rival's streams RUNNING) to the first and last row;
+events/s are the input's events between first and last row, in brackets from the start-up's end on. CPU is that of all
+processes of a program, brokers apart, from its start to the last row (HuntBeam's with the submitting command), in
+brackets from the start-up's end; memory is the peak of their summed PSS until the last row. GUIDs are in one
+spelling, because the rival joins texts. Rows that are missing are shown; HuntBeam's make the exit code 1.
 """
 
 from __future__ import annotations
