@@ -118,7 +118,8 @@ def _task_manager(settings: Settings, layout: Layout, parts: Parts, java: str) -
     def prepare() -> None:
         _prepare_flink(settings, layout, parts, "taskmanager", flink.task_manager_options(os.cpu_count() or 1))
 
-    return Service("taskmanager", command, partial(_has_task_manager, settings), prepare, _plugins(parts))
+    environment = _plugins(parts) | {"MALLOC_ARENA_MAX": "2"}  # else RocksDB's writes leave holes in 64 MB a thread
+    return Service("taskmanager", command, partial(_has_task_manager, settings), prepare, environment)
 
 
 def _job_server(settings: Settings, layout: Layout, parts: Parts, java: str) -> Service:
