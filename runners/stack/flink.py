@@ -55,6 +55,7 @@ def settings(ports: Mapping[str, int], task_slots: int, data: Path) -> dict[str,
         "taskmanager.bind-host": HOST,
         "taskmanager.rpc.port": str(ports["taskmanager"]),
         "taskmanager.numberOfTaskSlots": str(task_slots),
+        "taskmanager.network.memory.buffer-debloat.enabled": "true",  # less lies before a checkpoint's barrier
         "parallelism.default": "1",
         "classloader.resolve-order": "parent-first",  # Beam is on Flink's own class path
         "classloader.check-leaked-classloader": "false",
@@ -86,6 +87,15 @@ def java_options(class_path: str, log4j: Path, log: Path, scratch: Path) -> list
     opens = [f"--add-opens=java.base/{name}=ALL-UNNAMED" for name in _OPENS]
     files = [f"-Dlog4j.configurationFile={log4j.as_uri()}", f"-Dlog.file={log}", f"-Djava.io.tmpdir={scratch}"]
     return [*exports, *opens, *files, "-cp", class_path]
+
+
+def task_manager_megabytes() -> int:
+    """What a task manager's process takes at the most, once RocksDB's cache is full."""
+    return (
+        sum(_TASK_MANAGER_MEMORY.values())
+        - _TASK_MANAGER_MEMORY["network.min"]
+        - _TASK_MANAGER_MEMORY["jvm-overhead.min"]
+    )
 
 
 def task_manager_options(cores: int) -> list[str]:
