@@ -14,14 +14,13 @@ from dataclasses import dataclass
 from uuid import uuid4
 
 from confluent_kafka import Producer
-from confluent_kafka.admin import AdminClient, NewTopic
 
 from huntbeam.runners.flink_rest import ENDED, FlinkRest
 from huntbeam.runners.stack.stack import Addresses
 from huntbeam.schemas.streams import STREAMS
 from huntbeam.transforms.topic_rows import topic_name
 from tests.conftest import Rows
-from tests.e2e.topics import APPEND_TIME, received
+from tests.e2e.topics import make, received
 
 PATIENCE = 240.0  # seconds until rows are there that have to come; a busy machine is no bug
 SHORT = ("--join_wait", "30s", "--window", "20s", "--window_grace", "10s")  # waits that a test can wait for
@@ -30,9 +29,7 @@ QUICK = ("--checkpointing_interval", "2s")
 
 def make_topic(kafka: str, name: str, partitions: int = 3) -> str:
     """An input topic whose records carry append times."""
-    admin = AdminClient({"bootstrap.servers": kafka})
-    for future in admin.create_topics([NewTopic(name, partitions, 1, config=APPEND_TIME)]).values():
-        future.result(60)
+    make(kafka, name, partitions=partitions)
     return name
 
 

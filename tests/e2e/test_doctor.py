@@ -6,12 +6,12 @@ import time
 from collections.abc import Iterator
 
 import pytest
-from confluent_kafka.admin import AdminClient, NewTopic
+from confluent_kafka.admin import AdminClient
 
 from huntbeam.runners.cli import main
 from huntbeam.runners.kafka.topics import set_append_time
 from huntbeam.runners.stack.stack import Stack
-from tests.e2e.topics import PATIENCE, Record, send, topics
+from tests.e2e.topics import PATIENCE, Record, make, send, topics
 
 pytestmark = pytest.mark.e2e
 
@@ -35,12 +35,7 @@ def run(capsys: pytest.CaptureFixture[str], *argv: str, code: int) -> list[str]:
     return capsys.readouterr().out.splitlines()
 
 
-def make(kafka: str, topic: str) -> None:
-    """A topic as others make them: producers say when."""
-    settings = {"message.timestamp.type": "CreateTime"}
-    admin = AdminClient({"bootstrap.servers": kafka})
-    for future in admin.create_topics([NewTopic(topic, 3, 1, config=settings)]).values():
-        future.result(PATIENCE)
+PRODUCERS_TIME = {"message.timestamp.type": "CreateTime"}  # as others make topics
 
 
 def test_a_stack_that_runs_is_in_order(at: str, capsys: pytest.CaptureFixture[str]) -> None:
@@ -67,8 +62,7 @@ def test_topics_are_told_by_their_setting_and_by_their_oldest_records(
 ) -> None:
     with topics(at, "empty", "appended", "produced", "mixed", "missing", made=2) as names:
         empty, appended, produced, mixed, missing = names
-        make(at, produced)
-        make(at, mixed)
+        make(at, produced, mixed, settings=PRODUCERS_TIME)
         for topic in (appended, produced, mixed):
             send(at, topic, [Record(b"{}")])
         set_append_time(AdminClient({"bootstrap.servers": at}), [mixed])

@@ -14,7 +14,7 @@ from uuid import uuid4
 
 import msgspec
 import pytest
-from confluent_kafka.admin import AdminClient, NewTopic
+from confluent_kafka.admin import AdminClient
 
 from huntbeam.runners.cli import main
 from huntbeam.runners.kafka import clients, topics
@@ -22,6 +22,7 @@ from huntbeam.runners.kafka.properties import client_config
 from huntbeam.schemas.record import Kind, columns
 from huntbeam.schemas.streams import STREAMS
 from huntbeam.transforms.topic_rows import Encoding, RowEncoder, topic_name
+from tests.e2e.topics import make
 
 pytestmark = pytest.mark.e2e
 
@@ -88,7 +89,7 @@ def test_a_topic_of_producers_times_is_told_and_altered(
     kafka: str, prefix: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     admin, name = AdminClient({"bootstrap.servers": kafka}), f"{prefix}old"
-    admin.create_topics([NewTopic(name, 1, 1)])[name].result(10)
+    make(kafka, name, partitions=1, settings={})
     assert topics.timestamp_type(admin, name) == "CreateTime"
     _, warning = run(capsys, kafka, "topics", "create", name)
     assert f"`huntbeam topics create {name} --alter` makes it the broker's" in warning

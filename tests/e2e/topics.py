@@ -8,13 +8,15 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import NamedTuple
 from uuid import uuid4
 
 from confluent_kafka import Consumer, KafkaError, Message, Producer, TopicPartition
-from confluent_kafka.admin import AdminClient, NewTopic
+from confluent_kafka.admin import AdminClient
+
+from huntbeam.runners.kafka.topics import TopicSpec, ensure_topics
 
 PARTITIONS = 3
 PATIENCE = 60.0  # seconds; a busy machine is no bug
@@ -29,17 +31,22 @@ class Record(NamedTuple):
     key: bytes | None = None
 
 
+def make(kafka: str, *names: str, partitions: int = PARTITIONS, settings: Mapping[str, str] = APPEND_TIME) -> None:
+    """Topics, once the broker shows them."""
+    admin = AdminClient({"bootstrap.servers": kafka})
+    ensure_topics(admin, [TopicSpec(name, partitions, 1, dict(settings)) for name in names])
+
+
 @contextmanager
 def topics(kafka: str, *names: str, made: int = 1) -> Iterator[list[str]]:
     """Names of topics of this test's own; the first `made` of them exist. All are deleted after."""
     own = uuid4().hex[:8]
     named = [f"t_{own}_{name}" for name in names]
-    admin = AdminClient({"bootstrap.servers": kafka})
-    for future in admin.create_topics([NewTopic(n, PARTITIONS, 1, config=APPEND_TIME) for n in named[:made]]).values():
-        future.result(PATIENCE)
+    make(kafka, *named[:made])
     try:
         yield named
     finally:
+        admin = AdminClient({"bootstrap.servers": kafka})
         there = [name for name in named if name in admin.list_topics(timeout=PATIENCE).topics]
         for future in admin.delete_topics(there).values() if there else ():
             future.result(PATIENCE)
