@@ -5,6 +5,7 @@ from __future__ import annotations
 import doctest
 from types import SimpleNamespace
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -76,7 +77,7 @@ def test_a_process_has_one_spelling_in_the_feed_and_each_connect_is_told_apart()
     assert sum(soak._CONNECT in record for record in made) == len(connects)
 
 
-def look(time: float, workers: float) -> object:
+def look(time: float, workers: float) -> soak.Look:
     return soak.Look(time, 0, 0, 0, 100, 0.5, 40.0, 0.2, 900.0, workers, 0)
 
 
@@ -84,6 +85,7 @@ def test_the_soak_fails_by_the_figure_that_grows_and_looks_at_the_settled_half_o
     filling = [look(15.0 * n, 50.0 * n) for n in range(1, 21)]
     lines, good = soak.trends([*filling, *(look(15.0 * n, 1_000.0) for n in range(21, 41))])
     assert good
+    assert lines.pop("task_manager")[-1] == "within its bound"
     assert {cells[-1] for cells in lines.values()} == {"flat"}
     lines, good = soak.trends([look(15.0 * n, 300.0 + 20 * n) for n in range(1, 41)])
     assert not good
@@ -93,4 +95,10 @@ def test_the_soak_fails_by_the_figure_that_grows_and_looks_at_the_settled_half_o
 def test_a_short_soak_does_not_pass() -> None:
     lines, good = soak.trends([look(15.0 * n, 1.0) for n in range(1, 9)])
     assert not good
-    assert {cells[-1] for cells in lines.values()} == {"too short to tell"}
+    assert {cells[-1] for name, cells in lines.items() if name != "task_manager"} == {"too short to tell"}
+
+
+def test_a_task_manager_beyond_its_memory_does_not_pass() -> None:
+    looks = [msgspec.structs.replace(look(15.0 * n, 100.0), task_manager=5_000.0) for n in range(1, 41)]
+    lines, good = soak.trends(looks)
+    assert (lines["task_manager"][-1], good) == ("TOO LARGE", False)
