@@ -25,6 +25,8 @@ setup(
         "google-cloud-storage>=2.18,<4",  # gs:// through Beam's filesystems
         "msgspec>=0.19,<0.23",  # JSON straight into typed structs; still 0.x, so bounded by the minor
         "pyarrow>=16,<26",  # Parquet files; the upper bound is Beam's
+        "pysigma>=2.0,<2.1",  # Sigma's grammar; the rules it reads become our own settings
+        "pyyaml>=6,<7",  # rule files, by safe_load alone
         "rich>=13,<16",  # progress bar and closing table
     ],
     extras_require={
@@ -41,6 +43,7 @@ setup(
             "pytest>=8,<10",
             "pytest-timeout>=2.3,<3",
             "ruff>=0.6,<0.18",
+            "types-pyyaml>=6,<7",
         ],
     },
     entry_points={"console_scripts": ["huntbeam = huntbeam.runners.cli:main"]},

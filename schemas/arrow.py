@@ -16,10 +16,12 @@ _TYPES: dict[Kind, pa.DataType] = {
     Kind.TEXT: pa.string(),
     Kind.GUID: pa.string(),
     Kind.INTEGER: pa.int64(),
+    Kind.NUMBER: pa.float64(),
     Kind.BOOLEAN: pa.bool_(),
     Kind.INSTANT: pa.timestamp("ms", tz="UTC"),
     Kind.TEXT_MAP: pa.map_(pa.string(), pa.string()),
     Kind.INTEGER_MAP: pa.map_(pa.string(), pa.int64()),
+    Kind.TEXT_LIST: pa.list_(pa.string()),
 }
 
 

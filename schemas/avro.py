@@ -19,10 +19,12 @@ _TYPES: dict[Kind, Any] = {
     Kind.TEXT: "string",
     Kind.GUID: "string",
     Kind.INTEGER: "long",
+    Kind.NUMBER: "double",
     Kind.BOOLEAN: "boolean",
     Kind.INSTANT: {"type": "long", "logicalType": "timestamp-millis"},
     Kind.TEXT_MAP: {"type": "map", "values": ["null", "string"]},
     Kind.INTEGER_MAP: {"type": "map", "values": "long"},
+    Kind.TEXT_LIST: {"type": "array", "items": "string"},
 }
 
 

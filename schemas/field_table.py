@@ -22,10 +22,12 @@ Made from the declarations in `schemas/`; do not edit: `python -m huntbeam.schem
 | --- | --- | --- | --- |
 | text, guid | string | string | string |
 | integer | number | int64 | long |
+| number | number | double | double |
 | boolean | true, false | bool | boolean |
 | instant | string, `2019-05-18T20:36:50.123Z` | timestamp[ms, UTC] | long, timestamp-millis |
 | text_map | object | map<string, string> | map of null or string |
 | integer_map | object | map<string, int64> | map of long |
+| text_list | array | list<string> | array of string |
 
 The values of a text map are as they were in JSON and text in Parquet and Avro: 443 is `"443"` there, null stays null.
 """

@@ -15,11 +15,13 @@ class Kind(StrEnum):
 
     TEXT = "text"
     INTEGER = "integer"  # 64 bit
+    NUMBER = "number"  # 64 bit floating point
     BOOLEAN = "boolean"
     GUID = "guid"  # lower case, no braces
     INSTANT = "instant"  # RFC 3339 text, UTC, milliseconds: 2019-05-18T20:36:50.123Z
     TEXT_MAP = "text_map"  # name -> value; in Parquet and Avro both are text
     INTEGER_MAP = "integer_map"  # name -> 64 bit integer
+    TEXT_LIST = "text_list"
 
 
 class Column(NamedTuple):

@@ -48,3 +48,28 @@ def window(counter: str, size_ms: int, window_start: str, key: Iterable[object])
 def dead_letter(raw_sha256: str, step: str, error_class: str) -> str:
     """The id of a dead letter."""
     return digest("d1", raw_sha256, step, error_class)
+
+
+def correlation(rule_id: str, group: Iterable[object], first_uid: str) -> str:
+    """The id of a correlation's alert; `first_uid` is the first event of its run that satisfied the condition."""
+    return digest("c1", rule_id, list(group), first_uid)
+
+
+def anomaly(rule_id: str, window_uid: str) -> str:
+    """The id of what a rule finds in a window's row."""
+    return digest("a1", rule_id, window_uid)
+
+
+def first_seen(rule_id: str, key: Iterable[object]) -> str:
+    """The id of a key's first sighting; a host in the key is lower case."""
+    return digest("f1", rule_id, list(key))
+
+
+def rare(rule_id: str, key: Iterable[object]) -> str:
+    """The id of a key that is rare by the baseline; a host in the key is lower case."""
+    return digest("r1", rule_id, list(key))
+
+
+def beacon(rule_id: str, window_start: str, key: Iterable[object]) -> str:
+    """The id of an hour of regular connects; a host in the key is lower case."""
+    return digest("b1", rule_id, window_start, list(key))

@@ -1,0 +1,1 @@
+"""Anomalies: rules on counters, first sightings, rarity and beacons. Pure."""

@@ -1,0 +1,94 @@
+"""Rules of anomalies from YAML files: one document a rule, as Sigma's."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import yaml
+
+from huntbeam.schemas.anomaly import COUNT, DISTINCT, AnomalyRule, Beacon, Deviation, FirstSeen, Rare, Threshold
+from huntbeam.schemas.errors import UnusableError
+from huntbeam.schemas.window import Counter
+
+LARGEST = 1_048_576  # bytes of a rule file
+
+
+class AnomalyRuleError(UnusableError):
+    """A rule file cannot be used. The message names the file and, where it is one, the document and the field."""
+
+
+def load_rules(paths: Iterable[str | Path], counters: Sequence[Counter]) -> tuple[AnomalyRule, ...]:
+    """The rules of files, in their order. Raises AnomalyRuleError."""
+    found: dict[str, AnomalyRule] = {}
+    for path in paths:
+        for place, rule in parse_rules(_read(path), str(path)):
+            check_rule(rule, counters, place)
+            if rule.id in found:
+                raise AnomalyRuleError(f"{place}: id: the rule {found[rule.id].name!r} has it, too; give it its own")
+            found[rule.id] = rule
+    return tuple(found.values())
+
+
+def parse_rules(content: bytes, name: str) -> Iterator[tuple[str, AnomalyRule]]:
+    """The rules of one file and where each stands, for messages. Raises AnomalyRuleError."""
+    number = 0
+    try:
+        for document in yaml.safe_load_all(content):
+            if document is not None:
+                number += 1
+                place = f"{name}: rule {number}"
+                yield place, _convert(document, place)
+    except (yaml.YAMLError, UnicodeDecodeError, ValueError) as error:
+        raise AnomalyRuleError(f"{name} is no YAML after rule {number}: {_one_line(error)}; mend it") from error
+    except RecursionError:
+        raise AnomalyRuleError(f"{name} is nested too deeply after rule {number}; a rule is flat") from None
+
+
+def check_rule(rule: AnomalyRule, counters: Sequence[Counter], place: str) -> None:
+    """Whether a rule fits the counters that there are. Raises AnomalyRuleError that begins with `place`."""
+    if isinstance(rule, Beacon):
+        return
+    known = {counter.name: counter for counter in counters}
+    counter = known.get(rule.counter)
+    if counter is None:
+        raise AnomalyRuleError(f"{place}: counter: there is no counter {rule.counter}; there is {', '.join(known)}")
+    if isinstance(rule, FirstSeen | Rare):
+        return
+    if rule.measure != COUNT and rule.measure.removeprefix(DISTINCT) not in counter.distinct:
+        measures = ", ".join((COUNT, *(DISTINCT + name for name in counter.distinct)))
+        raise AnomalyRuleError(f"{place}: measure: {rule.counter} has no {rule.measure}; it has {measures}")
+    if isinstance(rule, Deviation) and rule.min_history > rule.windows:
+        raise AnomalyRuleError(
+            f"{place}: min_history: it is more than the {rule.windows} windows; choose at most these"
+        )
+
+
+def _convert(document: Any, place: str) -> AnomalyRule:
+    try:
+        rule: AnomalyRule = msgspec.convert(document, _RULE)
+    except msgspec.ValidationError as error:
+        what, _, path = str(error).partition(" - at `$.")
+        field = path.rstrip("`")
+        raise AnomalyRuleError(f"{place}: {field}: {what}" if field else f"{place}: {what}") from error
+    return rule
+
+
+_RULE: Any = Threshold | Deviation | FirstSeen | Rare | Beacon
+
+
+def _read(path: str | Path) -> bytes:
+    try:
+        with Path(path).open("rb") as file:
+            content = file.read(LARGEST + 1)
+    except OSError as error:
+        raise AnomalyRuleError(f"{path} cannot be read ({error.strerror}): check the path") from error
+    if len(content) > LARGEST:
+        raise AnomalyRuleError(f"{path} has more than {LARGEST:,} bytes: is it a file of rules?")
+    return content
+
+
+def _one_line(error: Exception) -> str:
+    return " ".join(str(error).split())
