@@ -23,10 +23,12 @@ setup(
         "cryptography>=45,<51",  # PEM into the PKCS12 stores that Java's Kafka client reads
         "fastavro>=1.9,<2",  # Avro files and topics
         "google-cloud-storage>=2.18,<4",  # gs:// through Beam's filesystems
+        "google-re2>=1.1,<2",  # rules' regular expressions in linear time: events are written by attackers
         "msgspec>=0.19,<0.23",  # JSON straight into typed structs; still 0.x, so bounded by the minor
+        "pyahocorasick>=2.1,<3",  # all literals of thousands of rules in one pass over a value
         "pyarrow>=16,<26",  # Parquet files; the upper bound is Beam's
-        "pysigma>=2.0,<2.1",  # Sigma's grammar; the rules it reads become our own settings
-        "pyyaml>=6,<7",  # rule files, by safe_load alone
+        "pysigma>=2.0.1,<2.1",  # parses Sigma; a minor release may change how modifiers come out
+        "pyyaml>=6,<7",  # rule files, by its safe loader alone, each document with its line
         "rich>=13,<16",  # progress bar and closing table
     ],
     extras_require={
@@ -40,6 +42,7 @@ setup(
             "orjson>=3.8,<4",  # what makes large archives of recorded events needs it
             "psutil>=5.9,<8",  # peak memory in the benchmark
             "pyarrow-stubs>=17,<21",
+            "pysigma-backend-sqlite>=2.1,<2.2",  # the rule matcher's second opinion
             "pytest>=8,<10",
             "pytest-timeout>=2.3,<3",
             "ruff>=0.6,<0.18",

@@ -11,6 +11,7 @@ import apache_beam as beam
 from apache_beam.pvalue import TaggedOutput
 
 from huntbeam.schemas import streams
+from huntbeam.schemas.alert import Alert
 from huntbeam.schemas.dead_letter import DeadLetter
 from huntbeam.schemas.sysmon import NETWORK_CONNECT, PROCESS_CREATE, SysmonEvent
 from huntbeam.schemas.window import Counter
@@ -52,6 +53,7 @@ class Steps:
     window_ms: int
     clock: Clock | None = None
     without: tuple[str, ...] = ()  # streams that are not wanted
+    rules: bool = False  # events are matched against rules
 
 
 class _Wiring(NamedTuple):
@@ -62,7 +64,7 @@ class _Wiring(NamedTuple):
 
 def output_streams(steps: Steps) -> list[str]:
     """The streams that a graph puts out."""
-    optional = {streams.EVENTS: steps.events, streams.DUPLICATES: steps.dedupe}
+    optional = {streams.EVENTS: steps.events, streams.DUPLICATES: steps.dedupe, streams.ALERTS: steps.rules}
     return [name for name in streams.STREAMS if optional.get(name, True) and name not in steps.without]
 
 
@@ -91,6 +93,8 @@ def build(digested: beam.PCollection, steps: Steps) -> dict[str, beam.PCollectio
     out[streams.DEAD_LETTERS] = digested | "DeadLetters" >> beam.FlatMap(_dead_letters).with_output_types(Batch)
     if steps.events:
         out[streams.EVENTS] = split[streams.EVENTS]
+    if steps.rules:
+        out[streams.ALERTS] = rows | "Alerts" >> beam.FlatMap(_alerts).with_output_types(Batch)
     return {name: out[name] for name in output_streams(steps)}
 
 
@@ -126,6 +130,11 @@ def _split(digested: Digested, countable: bool) -> Iterator[TaggedOutput]:
 
 def _others(digested: Digested) -> Iterator[SysmonEvent]:
     return (row for row in digested.events if row.event_id not in (PROCESS_CREATE, NETWORK_CONNECT))
+
+
+def _alerts(digested: Digested) -> Iterator[list[Alert]]:
+    if digested.alerts:
+        yield digested.alerts
 
 
 def _dead_letters(digested: Digested) -> Iterator[list[DeadLetter]]:

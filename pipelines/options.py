@@ -36,6 +36,10 @@ class StepOptions:
     streams: tuple[str, ...]
     without: tuple[str, ...]
     hosts: tuple[str, ...]
+    rules: tuple[str, ...]
+    rule_pipelines: tuple[str, ...]
+    rule_cache: str | None
+    strict: bool
 
 
 COUNTERS_HELP = """\
@@ -79,7 +83,36 @@ def add_step_arguments(parser: argparse.ArgumentParser) -> Any:
     steps.add_argument("--dedupe", action="store_true", help="put further copies of an event out as `duplicates`")
     steps.add_argument("--window", default="5m", metavar="SIZE", help="size of the tumbling windows (default: 5m)")
     steps.add_argument("--counters", metavar="FILE", help="own counters, see below")
+    add_rule_arguments(parser)
     return steps
+
+
+def add_rule_arguments(parser: argparse.ArgumentParser, *, required: bool = False) -> None:
+    """Declares the options that say which Sigma rules there are."""
+    rules = parser.add_argument_group("Sigma rules")
+    rules.add_argument(
+        "--rules",
+        action="append",
+        default=[],
+        required=required,
+        metavar="PATH",
+        help="Sigma rules: file, folder, zip or tar.gz; what they find is the stream `alerts`; repeatable",
+    )
+    rules.add_argument(
+        "--pipeline", action="append", default=[], metavar="FILE", help="a pySigma processing pipeline; repeatable"
+    )
+    rules.add_argument("--rule_cache", metavar="DIR", help="keep compiled rules here: the next start takes no time")
+    rules.add_argument("--strict", action="store_true", help="a rule that cannot run ends the run before it begins")
+
+
+def rule_values(args: argparse.Namespace) -> dict[str, Any]:
+    """The values of those options."""
+    return {
+        "rules": tuple(args.rules),
+        "rule_pipelines": tuple(args.pipeline),
+        "rule_cache": args.rule_cache,
+        "strict": args.strict,
+    }
 
 
 def step_values(args: argparse.Namespace) -> dict[str, Any]:
@@ -93,6 +126,7 @@ def step_values(args: argparse.Namespace) -> dict[str, Any]:
         "streams": _streams(args.streams),
         "without": _without(args.without),
         "hosts": tuple(host.lower() for host in args.host),
+        **rule_values(args),
     }
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from huntbeam.transforms.digest import Digested
@@ -66,6 +66,16 @@ class Progress:
         self._bar.update(self._task, completed=self.bytes, rate=f"{rate:,.0f}")
 
 
+def printable(text: str) -> str:
+    """Text of an attacker without what moves a terminal's cursor or changes its colours."""
+    return "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in text)
+
+
+def said(quiet: bool) -> Callable[[str], object]:
+    """Lines for people on standard error; none when they asked for quiet."""
+    return (lambda _: None) if quiet else (lambda line: sys.stderr.write(f"huntbeam: {line}\n"))
+
+
 def size(count: float) -> str:
     """Bytes for people.
 
@@ -113,4 +123,4 @@ def _plain(value: object) -> str:
     from rich.markup import escape
 
     text = "-" if value is None else str(value)
-    return escape("".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in text[:80]))
+    return escape(printable(text[:80]))

@@ -7,7 +7,7 @@ import time
 from uuid import uuid4
 
 from huntbeam.pipelines.replay_options import ReplayOptions
-from huntbeam.runners.console import Progress, summary
+from huntbeam.runners.console import Progress, said, summary
 from huntbeam.runners.plans import plan_of
 from huntbeam.transforms.read import expand, spans
 from huntbeam.transforms.scan import Scanner, prepare, workers_for
@@ -17,7 +17,7 @@ def run_replay(options: ReplayOptions) -> None:
     """Runs a replay to its end. Reading begins before Beam is loaded: each takes a core of its own."""
     started = time.monotonic()
     work = spans(expand(options.input))
-    plan = plan_of(options, options.since, options.until)
+    plan = plan_of(options, said(options.quiet), options.since, options.until)
     progress = Progress(sum(span.size for span in work), options.quiet)
     scanner = Scanner(work, plan, workers_for(work, options.workers), progress.update)
     gc.disable()  # a tenth of Beam's loading is the collector looking at what stays for good

@@ -37,6 +37,7 @@ def execute(
         options.counters,
         options.window_ms,
         without=options.without,
+        rules=bool(options.rules),
     )
     job = Replay(spans, plan, steps, Format(options.format), aside, FileSystems.join(aside, _MANIFEST), ticket)
     try:

@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from huntbeam.pipelines.options import StepOptions
+from huntbeam.runners.rule_sets import load_rules
 from huntbeam.schemas.sysmon import NETWORK_CONNECT, PROCESS_CREATE
 from huntbeam.transforms.digest import Plan
 
 
 def plan_of(
-    options: StepOptions, since: str | None = None, until: str | None = None, *, terminates: bool = False
+    options: StepOptions,
+    say: Callable[[str], object],
+    since: str | None = None,
+    until: str | None = None,
+    *,
+    terminates: bool = False,
 ) -> Plan:
-    """The plan."""
+    """The plan, with the rules compiled; `say` is told about them. Raises UnusableError, see load_rules()."""
     counted = {counter.event_id for counter in options.counters} - {PROCESS_CREATE, NETWORK_CONNECT}
     return Plan(
         event_time=options.event_time,
@@ -20,5 +28,6 @@ def plan_of(
         events=bool(options.streams),
         counted=frozenset(counted),
         dedupe=options.dedupe,
+        rules=load_rules(options, say).pack() if options.rules else b"",
         terminates=terminates,
     )

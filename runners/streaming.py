@@ -12,6 +12,7 @@ from typing import Any
 from huntbeam.pipelines.graph import Clock, Steps, output_streams
 from huntbeam.pipelines.stream import Seeds, Stream
 from huntbeam.pipelines.stream_options import DIRECT, LATEST, StreamOptions, stream_options
+from huntbeam.runners.console import said
 from huntbeam.runners.doctor import Finding, Level, by_read_time, flink_findings, kafka_findings, passed
 from huntbeam.runners.kafka.clients import admin, bootstrap_servers, explained, kafka_properties
 from huntbeam.runners.kafka.group import begin
@@ -75,12 +76,13 @@ def stream_job(options: StreamOptions, read_time: bool) -> Stream:
         options.window_ms,
         clock,
         options.without,
+        bool(options.rules),
     )
     sinks = [
         Sink(stream, options.outputs[stream], options.encoding, options.max_record_bytes)
         for stream in output_streams(steps)
     ]
-    return Stream(options.topics, plan_of(options, terminates=True), steps, sinks, _seeds(options))
+    return Stream(options.topics, plan_of(options, said(options.quiet), terminates=True), steps, sinks, _seeds(options))
 
 
 def _seeds(options: StreamOptions) -> Seeds | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
+from huntbeam.schemas.alert import Alert
 from huntbeam.schemas.dead_letter import DeadLetter
 from huntbeam.schemas.sysmon import Duplicate, NetworkConnect, ProcessCreate, SysmonEvent, SysmonJoin, SysmonUnmatched
 from huntbeam.schemas.window import WindowCount
@@ -16,6 +17,7 @@ WINDOW_COUNTS = "window_counts"
 DEAD_LETTERS = "dead_letters"
 DUPLICATES = "duplicates"
 EVENTS = "sysmon_events"
+ALERTS = "alerts"
 
 STREAMS: dict[str, type[msgspec.Struct]] = {
     PROCESS_CREATE: ProcessCreate,
@@ -26,4 +28,5 @@ STREAMS: dict[str, type[msgspec.Struct]] = {
     DEAD_LETTERS: DeadLetter,
     DUPLICATES: Duplicate,
     EVENTS: SysmonEvent,
+    ALERTS: Alert,
 }

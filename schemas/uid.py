@@ -50,6 +50,11 @@ def dead_letter(raw_sha256: str, step: str, error_class: str) -> str:
     return digest("d1", raw_sha256, step, error_class)
 
 
+def alert(rule_id: str, event_uid: str) -> str:
+    """The id of what a rule finds in an event."""
+    return digest("m1", rule_id, event_uid)
+
+
 def correlation(rule_id: str, group: Iterable[object], first_uid: str) -> str:
     """The id of a correlation's alert; `first_uid` is the first event of its run that satisfied the condition."""
     return digest("c1", rule_id, list(group), first_uid)

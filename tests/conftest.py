@@ -42,7 +42,7 @@ def _jsonl(path: Path) -> Rows:
 def _parquet(path: Path) -> Rows:
     import pyarrow.parquet
 
-    rows: Rows = pyarrow.parquet.read_table(path).to_pylist()
+    rows: Rows = pyarrow.parquet.read_table(path).to_pylist(maps_as_pydicts="strict")
     return [_plain(row) for row in rows]
 
 
@@ -54,13 +54,9 @@ def _avro(path: Path) -> Rows:
 
 
 def _plain(row: dict[str, Any]) -> dict[str, Any]:
-    """Times as rows hold them; Arrow gives maps as lists of pairs."""
+    """Times as rows hold them."""
     return {
-        name: value.isoformat(timespec="milliseconds").replace("+00:00", "Z")
-        if hasattr(value, "isoformat")
-        else dict(value)
-        if isinstance(value, list)
-        else value
+        name: value.isoformat(timespec="milliseconds").replace("+00:00", "Z") if hasattr(value, "isoformat") else value
         for name, value in row.items()
     }
 

@@ -68,7 +68,7 @@ class DigestedCoder(beam.coders.Coder):
         """A guess."""
         d = digested
         rows = len(d.creates) + len(d.context) + len(d.connects) + len(d.events) + len(d.arrivals)
-        return ROW_BYTES * (rows + len(d.dead_letters))
+        return ROW_BYTES * (rows + len(d.alerts) + len(d.dead_letters))
 
     def is_deterministic(self) -> bool:
         """They are no keys."""

@@ -8,9 +8,11 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from fnmatch import translate
+from typing import TYPE_CHECKING
 
 import msgspec
 
+from huntbeam.schemas.alert import Alert
 from huntbeam.schemas.clock import EventTime
 from huntbeam.schemas.dead_letter import DeadLetter, Original, RecordError, dead_letter
 from huntbeam.schemas.sysmon import (
@@ -31,12 +33,15 @@ from huntbeam.transforms.read import Block, Records, Torn
 from huntbeam.transforms.rekey import Reading, flatten, read_event, require_process, with_source_process
 from huntbeam.transforms.report import OTHER, PAIRS
 
+if TYPE_CHECKING:
+    from huntbeam.transforms.sigma.alerts import Detector
+
 SPELLINGS = 4 * PAIRS  # of them, as records write them: event ids are numbers or text
 _SOURCE_PROCESS_EVENTS = frozenset((8, 10))
 _PROVIDER = PROVIDER.lower()
 
 Pair = tuple[str | None, int | None]
-Written = tuple[str | None, str | int | None]
+Written = tuple[str | None, str | int | None, str | None]  # with the channel, by which rules are told apart
 
 
 class Plan(msgspec.Struct, frozen=True):
@@ -49,6 +54,7 @@ class Plan(msgspec.Struct, frozen=True):
     events: bool = False  # every Sysmon event as a row of sysmon_events
     counted: frozenset[int] = frozenset()  # further Sysmon event ids that counters look at
     dedupe: bool = False
+    rules: bytes = b""  # packed Sigma rules; none: no alerts
     terminates: bool = False  # Sysmon event 5: only a stream has use for it, to forget processes
 
 
@@ -65,6 +71,7 @@ class Arrival(msgspec.Struct, frozen=True):
     connect: NetworkConnect | None = None
     event: SysmonEvent | None = None
     terminate: ProcessTerminate | None = None
+    alerts: list[Alert] = []
 
 
 class Digested(msgspec.Struct):
@@ -76,6 +83,7 @@ class Digested(msgspec.Struct):
     events: list[SysmonEvent] = []
     terminates: list[ProcessTerminate] = []
     arrivals: list[Arrival] = []
+    alerts: list[Alert] = []
     dead_letters: list[DeadLetter] = []
     tallies: dict[str, int] = {}
     pairs: list[tuple[str | None, str | int | None, int]] = []  # provider, event id, events without the dead letters
@@ -85,6 +93,7 @@ class Digested(msgspec.Struct):
 class _WinlogHead(msgspec.Struct, gc=False):
     provider_name: str | None = None
     event_id: int | str | None = None
+    channel: str | None = None
 
 
 class _Head(msgspec.Struct, gc=False):
@@ -92,14 +101,16 @@ class _Head(msgspec.Struct, gc=False):
 
     winlog: _WinlogHead | None = None
     source_name: str | None = None
+    log_name: str | None = None
     event_id: int | str | None = None
+    Channel: str | None = None
     EventID: int | str | None = None
     SourceName: str | None = None
     Provider: str | None = None
 
 
 class _Count:
-    """How often a (provider, event id) pair came, and whether it is wanted."""
+    """How often events of a kind came, and whether they are wanted."""
 
     __slots__ = ("events", "wanted")
 
@@ -169,7 +180,8 @@ class Digest:
         needed = (PROCESS_CREATE, NETWORK_CONNECT, *((PROCESS_TERMINATE,) if plan.terminates else ()))
         self._ids = plan.counted.union(needed)
         self._hosts = [re.compile(translate(h)) for h in plan.hosts]
-        self._counts: dict[Pair, _Count] = {}
+        self._detector = _detector(plan.rules) if plan.rules else None
+        self._counts: dict[tuple[Pair, bool], _Count] = {}
         self._others = {wanted: _Count(wanted) for wanted in (False, True)}
         self._known: dict[Written, _Count] = {}  # what the fast path has met
         self._tallies: dict[str, int] = {}
@@ -204,14 +216,15 @@ class Digest:
     def size(self) -> int:
         """How many rows take() would give."""
         out = self._out
-        rows = (out.creates, out.context, out.connects, out.events, out.terminates, out.arrivals, out.dead_letters)
-        return sum(len(r) for r in rows)
+        rows = (out.creates, out.context, out.connects, out.events, out.terminates, out.arrivals)
+        return sum(len(r) for r in rows) + len(out.alerts) + len(out.dead_letters)
 
     def take(self) -> Digested:
         """What came of everything fed since the last time."""
         out = self.take_rows()
         out.tallies, self._tallies = self._tallies, {}
-        counts = [*self._counts.items(), *((OTHER, count) for count in self._others.values())]
+        named = ((pair, count) for (pair, _), count in self._counts.items())
+        counts = [*named, *((OTHER, count) for count in self._others.values())]
         for (provider, event_id), count in counts:
             if count.events:
                 out.pairs.append((provider, event_id, count.events))
@@ -239,12 +252,12 @@ class Digest:
         """The count of a record's kind; None when the head alone does not tell it."""
         winlog = head.winlog
         if winlog is not None:
-            pair = winlog.provider_name, winlog.event_id
+            kind = winlog.provider_name, winlog.event_id, winlog.channel
         elif head.event_id is not None:
-            pair = head.source_name, head.event_id
+            kind = head.source_name, head.event_id, head.log_name
         else:
-            pair = head.SourceName or head.Provider, head.EventID
-        return self._known.get(pair) or self._meet(pair)
+            kind = head.SourceName or head.Provider, head.EventID, head.Channel
+        return self._known.get(kind) or self._meet(kind)
 
     def _line(self, block: Block, start: int, end: int, source: str, index: int) -> None:
         """A line that is wanted, or that the fast path does not understand: blank, broken, or of a rarer shape."""
@@ -261,9 +274,9 @@ class Digest:
         """One record on its own: it is counted, or it becomes a dead letter."""
         try:
             event = parse_record(raw)
-            count = self._count(event.provider, event.event_id)
+            count = self._count(event.provider, event.event_id, event.channel)
             if count.wanted:
-                self._rekey(event, source, index, position)
+                self._take_up(event, source, index, position)
             count.events += 1
         except RecordError as error:
             self._refuse(error, original, source, position, partition)
@@ -272,11 +285,22 @@ class Digest:
         except Exception as error:  # one record must never stop a run; the tests allow none of these
             self._refuse(_internal(error), original, source, position, partition)
 
-    def _rekey(self, event: WinlogEvent, source: str, index: int, position: int | None) -> None:
-        plan = self._plan
+    def _take_up(self, event: WinlogEvent, source: str, index: int, position: int | None) -> None:
         if self._hosts and not any(h.match((event.host or "").lower()) for h in self._hosts):
             self._tally("outside_host")
             return
+        if self._is_sysmon(event.provider, event.event_id):
+            self._rekey(event, source, index, position)
+        elif self._detector is not None:
+            alerts = [
+                alert for alert in self._detector.alerts(event, self._plan.event_time) if self._inside(alert.time)
+            ]
+            if alerts:
+                event_uid = alerts[0].contributing[0]
+                self._put(Arrival(event_uid, index, position, source, text(event.record_id), alerts=alerts))
+
+    def _rekey(self, event: WinlogEvent, source: str, index: int, position: int | None) -> None:
+        plan = self._plan
         reading = read_event(event, plan.event_time)
         create = connect = terminate = whole = None
         if event.event_id == PROCESS_CREATE:
@@ -300,6 +324,7 @@ class Digest:
         if not inside:
             context = flatten(reading, ContextCreate) if create is not None else None
             create = connect = whole = None
+        alerts = self._detector.alerts(event, plan.event_time) if inside and self._detector is not None else []
         arrival = Arrival(
             reading.event_uid,
             index,
@@ -311,11 +336,16 @@ class Digest:
             connect,
             whole,
             terminate,
+            alerts,
         )
-        if not plan.dedupe:
-            _spread(self._out, arrival)
-        elif inside or context is not None or terminate is not None:
+        if inside or context is not None or terminate is not None:
+            self._put(arrival)
+
+    def _put(self, arrival: Arrival) -> None:
+        if self._plan.dedupe:
             self._out.arrivals.append(arrival)
+        else:
+            _spread(self._out, arrival)
 
     def _inside(self, time: str | None) -> bool:
         since, until = self._plan.since, self._plan.until
@@ -323,26 +353,30 @@ class Digest:
             return True
         return time is not None and (since is None or time >= since) and (until is None or time < until)
 
-    def _count(self, provider: str | None, event_id: int) -> _Count:
-        count = self._counts.get((provider, event_id))
+    def _count(self, provider: str | None, event_id: int, channel: str | None) -> _Count:
+        wanted = self._is_sysmon(provider, event_id) or (
+            self._detector is not None and self._detector.wants(provider, channel, event_id)
+        )
+        place = (provider, event_id), wanted
+        count = self._counts.get(place)
         if count is None:
-            wanted = self._is_wanted(provider, event_id)
             if len(self._counts) >= PAIRS:
                 return self._others[wanted]
-            count = self._counts[provider, event_id] = _Count(wanted)
+            count = self._counts[place] = _Count(wanted)
         return count
 
-    def _meet(self, pair: Written) -> _Count | None:
-        """The count of a pair as a record writes it; None for an event id that is no number, which is refused."""
-        provider, event_id = pair[0] or None, integer(pair[1])
+    def _meet(self, kind: Written) -> _Count | None:
+        """The count of a kind as a record writes it; None for an event id that is no number, which is refused."""
+        provider, event_id = kind[0] or None, integer(kind[1])
         if event_id is None:
             return None
-        count = self._count(provider, event_id)
+        count = self._count(provider, event_id, kind[2] or None)
         if len(self._known) < SPELLINGS:
-            self._known[pair] = count
+            self._known[kind] = count
         return count
 
-    def _is_wanted(self, provider: str | None, event_id: int) -> bool:
+    def _is_sysmon(self, provider: str | None, event_id: int) -> bool:
+        """Whether an event becomes rows, whatever the rules say."""
         return (provider or "").lower() == _PROVIDER and (self._plan.events or event_id in self._ids)
 
     def _refuse(
@@ -371,6 +405,7 @@ def _spread(out: Digested, arrival: Arrival) -> None:
         out.events.append(arrival.event)
     if arrival.terminate is not None:
         out.terminates.append(arrival.terminate)
+    out.alerts += arrival.alerts
 
 
 def _terminate(reading: Reading) -> ProcessTerminate | None:
@@ -380,7 +415,13 @@ def _terminate(reading: Reading) -> ProcessTerminate | None:
 
 
 def _empty() -> Digested:
-    return Digested([], [], [], [], [], [], [], {}, [])
+    return Digested([], [], [], [], [], [], [], [], {}, [])
+
+
+def _detector(packed: bytes) -> Detector:
+    from huntbeam.transforms.sigma.alerts import detector  # what it loads is for runs with rules alone
+
+    return detector(packed)
 
 
 def _nested_too_deeply() -> RecordError:

@@ -12,7 +12,7 @@ from huntbeam.schemas.record import Kind, columns
 
 # What readers find rows by. Other columns of free text count as text, ids too (user_logon_id, record_id): whoever
 # writes an event can make them as long as he likes, and a row that fits is worth more than a logon id of 100 kB.
-_KEPT = frozenset({"event_uid", "raw_sha256"})
+_KEPT = frozenset({"event_uid", "raw_sha256", "contributing"})
 _RAW = "raw_b64"  # base64: cut at a multiple of four characters, what is left can still be decoded
 _LIST_BYTES = 24  # of the list of cut columns, without its names: `,"truncated_fields":[]`
 _NAME_BYTES = 3  # of a name in it, beside the name: quotes and comma
@@ -21,10 +21,10 @@ Size = Callable[[str], int]  # bytes that a text has in an encoding
 
 
 class _Text(NamedTuple):
-    """A text of a row that may be cut; `entry` is its name in the map `column`."""
+    """A text of a row that may be cut; `entry` is its name in the map or its place in the list `column`."""
 
     column: str
-    entry: str | None
+    entry: str | int | None
     text: str
 
     @property
@@ -34,7 +34,7 @@ class _Text(NamedTuple):
 
 def shorten(row: msgspec.Struct, excess: int, size: Size) -> tuple[msgspec.Struct, tuple[str, ...]]:
     """The row with its longest texts cut to one length, so that at least `excess` bytes and the list of names are
-    saved; and the names of what was cut, in the order of the columns (`key.host` for an entry of a map).
+    saved; and the names of what was cut, in the order of the columns (`key.host` in a map, `tags.0` in a list).
 
     Raises ValueError when all its texts together are not enough.
     """
@@ -76,11 +76,16 @@ def _texts(row: msgspec.Struct) -> Iterator[_Text]:
             yield _Text(column.name, None, value)
         elif column.kind is Kind.TEXT_MAP:
             yield from (_Text(column.name, name, text) for name, text in value.items() if isinstance(text, str))
+        elif column.kind is Kind.TEXT_LIST and column.name not in _KEPT:
+            yield from (_Text(column.name, place, text) for place, text in enumerate(value))
 
 
 def _replaced(row: msgspec.Struct, place: _Text, text: str) -> msgspec.Struct:
     changes: dict[str, Any] = {place.column: text}
-    if place.entry is not None:
+    if isinstance(place.entry, int):
+        values = getattr(row, place.column)
+        changes = {place.column: [*values[: place.entry], text, *values[place.entry + 1 :]]}
+    elif place.entry is not None:
         changes = {place.column: getattr(row, place.column) | {place.entry: text}}
     elif place.column == _RAW:
         changes = {_RAW: text[: len(text) // 4 * 4], "raw_truncated": True}

@@ -43,6 +43,7 @@ _KEYS: dict[str, str | None] = {
     streams.DEAD_LETTERS: None,
 }
 _UID = "event_uid"
+_TOPICS = {streams.ALERTS: "windows_alerts"}  # as HELK calls it
 
 _encode = msgspec.json.Encoder().encode
 _decode = msgspec.json.Decoder().decode
@@ -61,7 +62,7 @@ def topic_name(stream: str, prefix: str = "") -> str:
     >>> topic_name("sysmon_join", "lab.")
     'lab.SYSMON_JOIN'
     """
-    return prefix + stream.upper()
+    return prefix + _TOPICS.get(stream, stream.upper())
 
 
 def avro_schema_for_topic(stream: str) -> dict[str, Any]:

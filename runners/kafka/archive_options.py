@@ -12,6 +12,7 @@ from huntbeam.runners.kafka.landing import Chunk
 from huntbeam.schemas.errors import UnusableError
 from huntbeam.schemas.streams import STREAMS
 from huntbeam.transforms.row_writers import Format
+from huntbeam.transforms.topic_rows import topic_name
 
 
 @dataclass(frozen=True)
@@ -58,7 +59,7 @@ def streams_of(topics: Sequence[str], prefix: str) -> dict[str, str]:
     named: dict[str, str] = {}
     for written in topics:
         topic, equals, stream = written.partition("=")
-        stream = stream if equals else topic.removeprefix(prefix).lower()
+        stream = stream if equals else _stream_of(topic, prefix)
         if stream not in STREAMS:
             raise UnusableError(
                 f"--topic {written}: which stream it holds is not known from its name; write {topic}=STREAM, "
@@ -70,3 +71,10 @@ def streams_of(topics: Sequence[str], prefix: str) -> dict[str, str]:
             )
         named[topic] = stream
     return named
+
+
+def _stream_of(topic: str, prefix: str) -> str:
+    """The stream that a topic is named after, in any case; other names are no stream's."""
+    named = {topic_name(stream).lower(): stream for stream in STREAMS}
+    plain = topic.removeprefix(prefix).lower()
+    return named.get(plain, plain)

@@ -20,7 +20,7 @@ from huntbeam.schemas.streams import STREAMS
 from huntbeam.schemas.sysmon import Duplicate
 from huntbeam.schemas.window import WindowCount
 from huntbeam.transforms.row_writers import Format
-from huntbeam.transforms.topic_rows import Encoding, RowEncoder, decode_value
+from huntbeam.transforms.topic_rows import Encoding, RowEncoder, decode_value, topic_name
 from tests.conftest import read_rows
 
 TIME = "2019-05-18T20:36:50.123Z"
@@ -182,6 +182,7 @@ def test_topics_tell_their_stream_by_name_or_are_told() -> None:
         "once": "window_counts",
     }
     assert streams_of([stream.upper() for stream in STREAMS], "") == {stream.upper(): stream for stream in STREAMS}
+    assert streams_of([topic_name(s, "lab.") for s in STREAMS], "lab.") == {topic_name(s, "lab."): s for s in STREAMS}
     for wrong in (["OTHER"], ["A=nothing"], ["A=sysmon_join", "SYSMON_JOIN"]):
         with pytest.raises(UnusableError, match="--topic"):
             streams_of(wrong, "")

@@ -32,6 +32,8 @@ _VALUES: dict[Kind, st.SearchStrategy[Any]] = {
     Kind.INSTANT: st.integers(-62_135_596_800_000, 253_402_300_799_999).map(instant),
     Kind.TEXT_MAP: st.dictionaries(_TEXT, _TEXT | _INT64 | st.none(), max_size=4),
     Kind.INTEGER_MAP: st.dictionaries(_TEXT, _INT64, max_size=4),
+    Kind.NUMBER: st.floats(allow_nan=False, allow_infinity=False),
+    Kind.TEXT_LIST: st.lists(_TEXT, max_size=3),
 }
 
 

@@ -45,9 +45,12 @@ _VALUES: dict[Kind, st.SearchStrategy[Any]] = {
     Kind.INSTANT: st.integers(FIRST, LAST).map(instant),
     Kind.TEXT_MAP: st.dictionaries(_MAP_NAMES, _TEXT | _INT64 | st.none()),
     Kind.INTEGER_MAP: st.dictionaries(_MAP_NAMES, _INT64),
+    Kind.NUMBER: st.floats(allow_nan=False, allow_infinity=False),
+    Kind.TEXT_LIST: st.lists(_TEXT, max_size=3),
 }
 _FIXED = {
     "event_uid": st.just(UID),
+    "contributing": st.lists(st.just(UID), max_size=5),
     "raw_sha256": st.just("ab" * 32),
     "raw_b64": st.binary(max_size=4000).map(b64encode).map(bytes.decode),
 }
@@ -73,6 +76,8 @@ def empty(record: type[msgspec.Struct], **values: Any) -> msgspec.Struct:
         Kind.INSTANT: TIME,
         Kind.TEXT_MAP: {},
         Kind.INTEGER_MAP: {},
+        Kind.NUMBER: 0.0,
+        Kind.TEXT_LIST: [],
     }
     return record(
         **{c.name: None if c.nullable else plain[c.kind] for c in columns(record)} | {"event_uid": UID} | values
@@ -86,8 +91,10 @@ def create(**values: Any) -> msgspec.Struct:
 def plain(row: msgspec.Struct, encoding: Encoding) -> dict[str, Any]:
     """What a reader takes the row for: values of text maps are text in Avro."""
     values = msgspec.structs.asdict(row)
-    if encoding is Encoding.AVRO and "key" in values:
-        values["key"] = {name: None if item is None else str(item) for name, item in values["key"].items()}
+    for column in columns(type(row)) if encoding is Encoding.AVRO else ():
+        if column.kind is Kind.TEXT_MAP:
+            named = values[column.name].items()
+            values[column.name] = {name: None if item is None else str(item) for name, item in named}
     return values | {"schema_version": SCHEMA_VERSION}
 
 
@@ -172,6 +179,12 @@ def test_no_record_is_longer_than_the_limit(stream: str, encoding: Encoding, dat
     check_cut(whole, read, cut)
 
 
+def entries(column: str, values: dict[str, Any] | list[Any]) -> dict[str, Any]:
+    """The entries of a map or list by the names that truncated_fields has for them."""
+    named = values.items() if isinstance(values, dict) else enumerate(values)
+    return {f"{column}.{name}": value for name, value in named}
+
+
 def check_cut(whole: dict[str, Any], read: dict[str, Any], cut: list[str]) -> None:
     """What was cut is a beginning and is named; the rest is as it was."""
     for name, value in whole.items():
@@ -180,8 +193,8 @@ def check_cut(whole: dict[str, Any], read: dict[str, Any], cut: list[str]) -> No
             assert value.startswith(read[name])
         elif name == "raw_truncated":
             assert read[name] is (value or "raw_b64" in cut)
-        elif name == "key":
-            check_cut({f"key.{k}": v for k, v in value.items()}, {f"key.{k}": v for k, v in read[name].items()}, cut)
+        elif isinstance(value, dict | list):
+            check_cut(entries(name, value), entries(name, read[name]), cut)
         else:
             assert read[name] == value
     assert {"event_uid", "process_guid", "raw_sha256"}.isdisjoint(cut)

@@ -1,0 +1,119 @@
+"""`huntbeam rules`: what Sigma rules are there, and why one matches an event or does not."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections import Counter
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from huntbeam.pipelines.options import OptionError, add_rule_arguments
+from huntbeam.runners.console import printable
+from huntbeam.schemas.dead_letter import RecordError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from huntbeam.transforms.sigma.explain import Explained
+    from huntbeam.transforms.sigma.plan import RuleSet
+
+_FAILED = 1
+
+_EPILOG = """\
+examples:
+  huntbeam rules check rules/
+  huntbeam rules check sigma.zip --pipeline placeholders.yml --strict
+  huntbeam rules explain 07d73a52-03ac-491d-9431-44a2a4de6d4f events.ndjson --rules rules/
+
+exit codes:
+  0  done
+  1  check --strict: a rule cannot run
+  2  an option or a file cannot be used
+"""
+
+
+def add(commands: Any) -> None:
+    """Declares the command."""
+    parser = commands.add_parser(
+        "rules",
+        help="check Sigma rules and explain what they match",
+        description="Checks Sigma rules before a run has them.",
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
+    check = actions.add_parser("check", help="load rules; say what each kind of event has and what cannot run, and why")
+    check.add_argument("path", nargs="+", metavar="PATH", help="file, folder, zip or tar.gz")
+    check.add_argument("--pipeline", action="append", default=[], metavar="FILE", help="a pySigma processing pipeline")
+    check.add_argument("--strict", action="store_true", help="exit code 1 if a rule cannot run")
+    check.add_argument("--notes", action="store_true", help="show, too, where rules that run have limits")
+    check.add_argument("--verbose", action="store_true", help="show the log and stack traces")
+    check.set_defaults(run=_check)
+    explain = actions.add_parser("explain", help="a rule's condition with the truth of every part of it, for events")
+    explain.add_argument("rule", metavar="RULE", help="its id or title")
+    explain.add_argument("events", metavar="EVENTS", help="file of JSON lines; - is standard input")
+    add_rule_arguments(explain, required=True)
+    explain.add_argument("--verbose", action="store_true", help="show the log and stack traces")
+    explain.set_defaults(run=_explain)
+
+
+def _check(args: argparse.Namespace) -> int:
+    from huntbeam.runners.rule_sets import lines
+    from huntbeam.transforms.sigma.cache import compiled
+
+    rules = compiled(args.path, args.pipeline)
+    for kind, count in coverage(rules):
+        sys.stdout.write(f"{count:6,}  {kind}\n")
+    sys.stdout.write(
+        f"{len(rules.rules):,} rules run, {len(rules.correlations):,} correlations, {len(rules.errors):,} cannot run\n"
+    )
+    for line in lines(rules.errors):
+        sys.stdout.write(f"{line}\n")
+    for line in lines(rules.notes) if args.notes else ():
+        sys.stdout.write(f"note: {line}\n")
+    return _FAILED if args.strict and rules.errors else 0
+
+
+def coverage(rules: RuleSet) -> list[tuple[str, int]]:
+    """How many rules look at each kind of event, most first."""
+    found = Counter(source for rule in rules.rules for source in {variant.source for variant in rule.variants})
+    return sorted(found.items(), key=lambda item: (-item[1], item[0]))
+
+
+def _explain(args: argparse.Namespace) -> None:
+    from huntbeam.schemas.winlog import parse_record
+    from huntbeam.transforms.sigma.cache import compiled
+    from huntbeam.transforms.sigma.events import sigma_event
+    from huntbeam.transforms.sigma.matcher import Matcher
+
+    rules = compiled(args.rules, args.pipeline, args.rule_cache)
+    index = next((n for n, rule in enumerate(rules.rules) if args.rule in (rule.id, rule.title)), None)
+    if index is None:
+        raise OptionError(
+            f"there is no rule {args.rule} that can run: give an id or a title; see `huntbeam rules check`"
+        )
+    matcher = Matcher(rules)
+    for number, line in enumerate(_lines(args.events), 1):
+        try:
+            event = sigma_event(parse_record(line))
+        except RecordError as error:
+            sys.stdout.write(f"{number}: {error.message}\n")
+            continue
+        verdict = "matches" if index in matcher.match(event) else "does not match"
+        sys.stdout.write(f"{number}: {verdict}\n")
+        sys.stdout.writelines(_tree(matcher.explain(index, event), 1))
+
+
+def _tree(part: Explained, depth: int) -> Iterator[str]:
+    yield f"{'  ' * depth}{'+' if part.truth else '-'} {printable(part.says)}\n"
+    for child in part.of:
+        yield from _tree(child, depth + 1)
+
+
+def _lines(path: str) -> list[bytes]:
+    try:
+        content = sys.stdin.buffer.read() if path == "-" else Path(path).read_bytes()
+    except OSError as error:
+        raise OptionError(f"{path} cannot be read ({error.strerror}): check the path") from error
+    return [line for line in content.splitlines() if line.strip()]

@@ -1,0 +1,55 @@
+"""The scan of a value, against looking for every literal by itself."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from huntbeam.transforms.sigma.leaves import View, leaf
+from huntbeam.transforms.sigma.plan import ANYWHERE, END, START, WHOLE, Literal, Number
+from huntbeam.transforms.sigma.readings import fold
+from huntbeam.transforms.sigma.scan import REMEMBERED, Scan
+
+LETTERS = "aAbΣς"
+fields = st.sampled_from(["F", None])
+literals = st.builds(
+    lambda field, text, at, cased: Literal(field, text if cased else fold(text), at, cased),
+    fields,
+    st.text(LETTERS, max_size=3),
+    st.sampled_from([WHOLE, START, END, ANYWHERE]),
+    st.booleans(),
+)
+numbers = st.builds(Number, st.just("F"), st.sampled_from([0, 1, 7, -3, 1.5, 2**40]))
+one_value = st.one_of(
+    st.text(LETTERS, max_size=8),
+    st.sampled_from([0, 1, 7, 1.5, 7.0, True, False, "7", "0x7", " 1 ", "-3", "1.50"]),
+)
+values = st.one_of(one_value, st.lists(st.one_of(one_value, st.none()), max_size=3), st.none())
+
+
+@settings(max_examples=500)
+@given(st.lists(st.one_of(literals, numbers), unique=True, max_size=12), st.lists(values, max_size=6))
+def test_it_finds_what_each_leaf_finds(atoms: list[Literal | Number], found: list[Any]) -> None:
+    calls = {index: [index, 100 + index % 3] for index in range(len(atoms)) if index % 4}
+    scan = Scan(dict(enumerate(atoms)), calls)
+    for value in found + found:  # the second time from memory
+        expected = {index for index, atom in enumerate(atoms) if leaf(atom)(View({"F": value}))}
+        true, called = scan.look_up(value)
+        assert true == expected
+        assert called == {check for index in expected for check in calls.get(index, ())}
+
+
+def test_what_is_remembered_stays_bounded_and_right() -> None:
+    scan = Scan({0: Literal("F", "7", END, False)}, {0: [5]})
+    for number in range(3 * REMEMBERED):
+        assert scan.look_up(f"value {number}")[0] == ({0} if number % 10 == 7 else set())
+    assert len(scan._remembered) <= REMEMBERED
+    assert scan.look_up("x" * 100_000 + "7") == ({0}, {5})
+    assert len(max(map(str, scan._remembered), key=len)) < 100
+
+
+def test_true_is_not_one() -> None:
+    scan = Scan({0: Number("F", 1), 1: Literal("F", "true", WHOLE, False)}, {})
+    assert [scan.look_up(value)[0] for value in (1, True, 1.0, "1")] == [{0}, {1}, {0}, {0}]

@@ -1,0 +1,94 @@
+"""Expressions over atoms: built simplified, searched for what must hold. Pure algebra, nothing of Sigma."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from typing import TypeVar
+
+from huntbeam.transforms.sigma.plan import FALSE, TRUE, All, Expression, Not, Some
+
+T = TypeVar("T", int, str)
+
+
+def every(children: Iterable[Expression]) -> Expression:
+    """All of them: nested ones are flattened, repeated ones taken once."""
+    flat = _flat(children, All)
+    if FALSE in flat:
+        return FALSE
+    return flat[0] if len(flat) == 1 else All(tuple(flat))
+
+
+def some(children: Iterable[Expression]) -> Expression:
+    """At least one of them."""
+    flat = _flat(children, Some)
+    if TRUE in flat:
+        return TRUE
+    return flat[0] if len(flat) == 1 else Some(tuple(flat))
+
+
+def negated(child: Expression) -> Expression:
+    """Not that."""
+    if child in (TRUE, FALSE):
+        return FALSE if child == TRUE else TRUE
+    return child.of if isinstance(child, Not) else Not(child)
+
+
+def _flat(children: Iterable[Expression], kind: type[All | Some]) -> list[Expression]:
+    flat: dict[Expression, None] = {}
+    for child in children:
+        flat.update(dict.fromkeys(child.of) if isinstance(child, kind) else {child: None})
+    return list(flat)
+
+
+def atoms_of(expression: Expression) -> Iterator[int]:
+    """The atoms in it, each as often as it stands there."""
+    if isinstance(expression, int):
+        yield expression
+    elif isinstance(expression, Not):
+        yield from atoms_of(expression.of)
+    else:
+        for child in expression.of:
+            yield from atoms_of(child)
+
+
+def given(expression: Expression, known: Callable[[int], bool | None]) -> Expression:
+    """What is left of it when some atoms are known; None: not known."""
+    if isinstance(expression, int):
+        truth = known(expression)
+        return expression if truth is None else TRUE if truth else FALSE
+    if isinstance(expression, Not):
+        return negated(given(expression.of, known))
+    join = every if isinstance(expression, All) else some
+    return join(given(child, known) for child in expression.of)
+
+
+def possible(expression: Expression, values: Callable[[int], frozenset[T] | None]) -> frozenset[T] | None:
+    """The values of one field with which it can hold at all; None: any. `values` says the same of an atom."""
+    if isinstance(expression, int):
+        return values(expression)
+    if isinstance(expression, Not):
+        return None
+    found = [possible(child, values) for child in expression.of]
+    if isinstance(expression, Some):
+        return None if None in found else frozenset().union(*(one for one in found if one is not None))
+    known = [one for one in found if one is not None]
+    return frozenset.intersection(*known) if known else None
+
+
+def witnesses(expression: Expression, cost: Callable[[int], float | None]) -> tuple[float, frozenset[int]] | None:
+    """Atoms of which at least one is true whenever it holds, the cheapest such set found; None: there is none.
+
+    `cost` is about how often an atom is true; None: the atom is not looked up, so it is no witness.
+    """
+    if isinstance(expression, int):
+        price = cost(expression)
+        return None if price is None else (price, frozenset((expression,)))
+    if isinstance(expression, Not):
+        return None
+    found = [witnesses(child, cost) for child in expression.of]
+    if isinstance(expression, All):
+        return min((one for one in found if one is not None), key=lambda one: one[0], default=None)
+    if None in found:
+        return None
+    every_one = [one for one in found if one is not None]
+    return sum(price for price, _ in every_one), frozenset().union(*(atoms for _, atoms in every_one))

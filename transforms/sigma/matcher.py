@@ -1,0 +1,192 @@
+"""Which rules match an event. Rules of its source alone are looked at; of those, the ones that a literal calls for.
+
+The scan of each field's value gives the set of true literals (scan.py). Every condition has witnesses, literals of
+which one is true whenever it holds; they call for the rule's check (checks.py). What has no witness is always checked.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from functools import partial
+
+from huntbeam.schemas.values import Json
+from huntbeam.transforms.sigma import explain
+from huntbeam.transforms.sigma.checks import Builder, Check, required
+from huntbeam.transforms.sigma.events import SigmaEvent
+from huntbeam.transforms.sigma.explain import looks_at
+from huntbeam.transforms.sigma.expression import atoms_of, given, witnesses
+from huntbeam.transforms.sigma.leaves import View
+from huntbeam.transforms.sigma.plan import ANYWHERE, FALSE, WHOLE, Atom, Expression, Literal, Number, RuleSet
+from huntbeam.transforms.sigma.readings import fold
+from huntbeam.transforms.sigma.scan import Scan
+
+_LETTERS = 12  # characters of a literal that make it rarer
+_NUMBER_COST = 0.05
+
+
+class _Shared:
+    """What all sources share: the atoms, with the literals that others require, and the checks' builder."""
+
+    def __init__(self, atoms: Sequence[Atom]) -> None:
+        self.atoms: dict[int, Atom] = dict(enumerate(atoms))
+        self.requires: dict[int, int] = {}
+        known = {atom: index for index, atom in self.atoms.items()}
+        for index, atom in enumerate(atoms):
+            literal = required(atom)
+            if literal is not None:
+                found = known.setdefault(literal, len(known))
+                self.atoms[found] = literal
+                self.requires[index] = found
+        self.builder = Builder(self.atoms, self.requires)
+
+    def cost(self, atom: int) -> float | None:
+        """About how often an atom is true: the longer a literal, the rarer."""
+        found = self.atoms[self.requires.get(atom, atom)]
+        if not isinstance(found, Literal | Number):
+            return None
+        if isinstance(found, Number):
+            return _NUMBER_COST
+        rarity: float = 2.0 ** -min(len(found.text), _LETTERS)
+        return rarity * (4 if found.field is None else 1) * (2 if found.at == ANYWHERE else 1)
+
+
+class _Source:
+    """The rules that one kind of event can match, with what is known of the kind taken out of their conditions."""
+
+    def __init__(self, conditions: Sequence[tuple[int, Expression]], shared: _Shared) -> None:
+        self.rules = [rule for rule, _ in conditions]
+        self.twins = len(set(self.rules)) < len(self.rules)
+        self.checks: list[Check] = [shared.builder.check(condition) for _, condition in conditions]
+        self.always: set[int] = set()
+        calls: dict[int, list[int]] = defaultdict(list)
+        looked_up: dict[str | None, dict[int, Literal | Number]] = defaultdict(dict)
+        for check, (_, condition) in enumerate(conditions):
+            found = witnesses(condition, shared.cost)
+            if found is None:
+                self.always.add(check)
+            else:
+                for atom in found[1]:
+                    calls[shared.requires.get(atom, atom)].append(check)
+            for atom in atoms_of(condition):
+                index = shared.requires.get(atom, atom)
+                literal = shared.atoms[index]
+                if isinstance(literal, Literal | Number):
+                    looked_up[literal.field][index] = literal
+        anywhere = looked_up.pop(None, {})  # what any field may have is looked for where its value is scanned anyway
+        self.scans = [(field, Scan({**atoms, **anywhere}, calls)) for field, atoms in looked_up.items() if field]
+        self.scanned = frozenset(looked_up)
+        self.rest = Scan(anywhere, calls) if anywhere else None
+
+    def match(self, fields: dict[str, Json]) -> list[int]:
+        true: set[int] = set()
+        candidates = set(self.always)
+        for field, scan in self.scans:
+            value = fields.get(field)
+            if value is not None:
+                atoms, called = scan.look_up(value)
+                if atoms:
+                    true |= atoms
+                    candidates |= called
+        if self.rest is not None:
+            for name, value in fields.items():
+                if name not in self.scanned:
+                    atoms, called = self.rest.look_up(value)
+                    if atoms:
+                        true |= atoms
+                        candidates |= called
+        if not candidates:
+            return []
+        view = View(fields)
+        rules, checks = self.rules, self.checks
+        hits = [rules[candidate] for candidate in candidates if checks[candidate](true, view)]
+        return sorted(set(hits)) if self.twins else sorted(hits)
+
+
+class Matcher:
+    """Matches events with a rule set. Not shared between threads; a worker makes its own, from the packed set.
+
+    What a kind of event needs is built when its first event comes. There are no more kinds than the rules name: what
+    events call themselves is not kept.
+    """
+
+    def __init__(self, rules: RuleSet) -> None:
+        self.rules = rules
+        self._shared = _Shared(rules.atoms)
+        self._variants = [(index, variant) for index, rule in enumerate(rules.rules) for variant in rule.variants]
+        self._ids = self._named_ids()
+        self._sources: dict[tuple[str | None, int | None], _Source] = {}
+
+    def match(self, event: SigmaEvent) -> list[int]:
+        """The indices of the rules that match, ascending."""
+        return self._source(event.channel, event.event_id).match(event.fields)
+
+    def wants(self, channel: str | None, event_id: int) -> bool:
+        """Whether any rule can match events of a kind."""
+        return bool(self._source(channel, event_id).checks)
+
+    def _source(self, written: str | None, written_id: int) -> _Source:
+        channel = fold(written or "") or None
+        ids = self._ids.get(channel)
+        if ids is None:
+            channel, ids = None, self._ids[None]
+        event_id = written_id if written_id in ids else None
+        source = self._sources.get((channel, event_id))
+        if source is None:
+            source = self._sources[channel, event_id] = self._build(channel, event_id)
+        return source
+
+    def explain(self, rule: int, event: SigmaEvent) -> explain.Explained:
+        """The rule's condition with the truth of every part of it."""
+        return explain.explain(self.rules, rule, event)
+
+    def matched(self, rule: int, event: SigmaEvent) -> dict[str, Json]:
+        """The fields, with their values, that made the rule match; empty when it does not."""
+        return explain.matched(self.rules, rule, event)
+
+    def _named_ids(self) -> dict[str | None, frozenset[int]]:
+        """For each channel that rules name, and for all others, the event ids that they tell apart there."""
+        ids: dict[str | None, set[int]] = {None: set()}
+        for atom in self.rules.atoms:
+            channel = _channel_asked(atom)
+            if channel is not None:
+                ids[channel] = set()
+        for _, variant in self._variants:
+            asked = {_id_asked(self._shared.atoms[atom]) for atom in atoms_of(variant.condition)}
+            named = {one for one in asked if one is not None}.union(variant.event_ids or ())
+            for name in ids if variant.channels is None else variant.channels:
+                ids[name] |= named
+        return {name: frozenset(named) for name, named in ids.items()}
+
+    def _build(self, channel: str | None, event_id: int | None) -> _Source:
+        known = partial(_known, self._shared.atoms, channel, event_id)
+        conditions = []
+        for rule, variant in self._variants:
+            if looks_at(variant, channel, event_id):
+                condition = given(variant.condition, known)
+                if condition != FALSE:
+                    conditions.append((rule, condition))
+        return _Source(conditions, self._shared)
+
+
+def _known(atoms: Mapping[int, Atom], channel: str | None, event_id: int | None, index: int) -> bool | None:
+    """The truth of an atom that asks for the kind of event; None: it asks for something else.
+
+    A channel or an id of None is one that no rule names.
+    """
+    atom = atoms[index]
+    asked = _id_asked(atom)
+    if asked is not None:
+        return asked == event_id
+    named = _channel_asked(atom)
+    return None if named is None else named == channel
+
+
+def _channel_asked(atom: Atom) -> str | None:
+    is_channel = isinstance(atom, Literal) and atom.field == "Channel" and atom.at == WHOLE and not atom.cased
+    return atom.text if isinstance(atom, Literal) and is_channel and atom.text else None
+
+
+def _id_asked(atom: Atom) -> int | None:
+    is_id = isinstance(atom, Number) and atom.field == "EventID" and isinstance(atom.value, int)
+    return int(atom.value) if isinstance(atom, Number) and is_id else None

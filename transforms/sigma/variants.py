@@ -1,0 +1,185 @@
+"""A rule on each source that it can run on: mapped by a pipeline, lowered, and checked for missing fields."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import partial
+from typing import NamedTuple
+
+from sigma.exceptions import SigmaError
+from sigma.processing.pipeline import ProcessingPipeline
+from sigma.rule import SigmaRule
+
+from huntbeam.transforms.sigma import pipelines
+from huntbeam.transforms.sigma.expression import atoms_of, given, possible
+from huntbeam.transforms.sigma.load import Parsed, apply_filters, parse, reason_of
+from huntbeam.transforms.sigma.lowering import UnsupportedError, field_names, lower
+from huntbeam.transforms.sigma.patterns import ENOUGH, regex
+from huntbeam.transforms.sigma.pipelines import UserPipeline
+from huntbeam.transforms.sigma.plan import (
+    FALSE,
+    WHOLE,
+    Atom,
+    Expression,
+    Literal,
+    Null,
+    Number,
+    Reference,
+    Regex,
+    Variant,
+)
+from huntbeam.transforms.sigma.readings import number
+from huntbeam.transforms.sigma.sources import SYSMON_CATEGORIES, WINDOWS_CATEGORIES, fields_of, source_name
+
+
+class Remark(NamedTuple):
+    """What is wrong with a rule, or limits it."""
+
+    error_class: str
+    reason: str
+
+
+class Outcome(NamedTuple):
+    """The variants of a rule, and why it has no others."""
+
+    variants: tuple[Variant, ...]
+    remarks: tuple[Remark, ...]
+    filters: frozenset[int]  # that are for it
+
+
+class _Mapping(NamedTuple):
+    """What makes a rule one of a source; `plain` is the same without the user's part, where there is one."""
+
+    whole: ProcessingPipeline
+    plain: ProcessingPipeline | None
+
+
+class Compiler:
+    """Makes variants; all share the atoms."""
+
+    def __init__(self, user: Sequence[UserPipeline], filters: Sequence[Parsed]) -> None:
+        self._sysmon, self._windows = (
+            _Mapping(make(user), make() if user else None) for make in (pipelines.sysmon, pipelines.windows)
+        )
+        self._filters = filters
+        self._indices: dict[Atom, int] = {}
+        self.atoms: list[Atom] = []
+
+    def variants(self, parsed: Parsed) -> Outcome:
+        """The rule on each of its sources."""
+        mappings = self._mappings(parsed)
+        found: list[Variant] = []
+        remarks: list[Remark] = [] if mappings else [_no_source(parsed)]
+        used: set[int] = set()
+        for mapping in mappings:
+            try:
+                variant = self._variant(parsed, mapping, used)
+                found.append(variant)
+                remarks += self._limits(variant)
+            except UnsupportedError as error:
+                remarks.append(Remark(error.error_class, error.reason))
+            except SigmaError as error:
+                remarks.append(Remark(*reason_of(error)))
+        return Outcome(tuple(found), tuple(dict.fromkeys(remarks)), frozenset(used))
+
+    def _mappings(self, parsed: Parsed) -> list[_Mapping]:
+        category, service = logsource(parsed)
+        if category is None:
+            return [self._windows]
+        return [
+            mapping
+            for mapping, known in ((self._sysmon, SYSMON_CATEGORIES), (self._windows, WINDOWS_CATEGORIES))
+            if category in known and service in (None, known[category].service)
+        ]
+
+    def _variant(self, parsed: Parsed, mapping: _Mapping, used: set[int]) -> Variant:
+        rule = self._mapped(parsed, mapping.whole, used)
+        condition = lower(rule, self._intern)
+        channels = possible(condition, partial(self._values, "Channel"))
+        ids = possible(condition, partial(self._values, "EventID"))
+        event_ids = None if ids is None else sorted(one for text in ids if isinstance(one := number(text), int))
+        if channels == frozenset() or event_ids == []:
+            raise UnsupportedError("NoSource", "the condition asks for events that its log source does not have")
+        if rule.logsource.service is not None and channels is None:
+            raise UnsupportedError(*_no_source(parsed))
+        known = fields_of(channels, event_ids)
+        if known is not None and mapping.plain is not None:  # names that are the user's own are there, we believe
+            known |= field_names(rule) - field_names(self._mapped(parsed, mapping.plain, used))
+        without = self._without(condition, known)
+        variant = Variant(
+            source=source_name(channels, event_ids),
+            channels=None if channels is None else tuple(sorted(channels)),
+            event_ids=None if event_ids is None else tuple(event_ids),
+            condition=condition,
+            without=tuple(sorted(without)),
+        )
+        if given(condition, partial(self._absent, without)) == FALSE:
+            reason = f"cannot run on {variant.source} because its events have no {', '.join(variant.without)}"
+            raise UnsupportedError("FieldsMissing", reason)
+        return variant
+
+    def _mapped(self, parsed: Parsed, pipeline: ProcessingPipeline, used: set[int]) -> SigmaRule:
+        rule = parse(parsed.data)  # anew: pipelines change it
+        if not isinstance(rule, SigmaRule):
+            raise TypeError("a rule is expected")
+        used.update(apply_filters(rule, self._filters))
+        pipeline.apply(rule)
+        return rule
+
+    def _intern(self, atom: Atom) -> int:
+        index = self._indices.setdefault(atom, len(self.atoms))
+        if index == len(self.atoms):
+            self.atoms.append(atom)
+        return index
+
+    def _values(self, field: str, index: int) -> frozenset[str] | None:
+        """The values of a field with which an atom can be true; None: any."""
+        atom = self.atoms[index]
+        if atom.field == field and isinstance(atom, Number):
+            return frozenset((str(atom.value),))
+        if atom.field == field and isinstance(atom, Literal) and atom.at == WHOLE and not atom.cased:
+            return frozenset((atom.text,))
+        return None
+
+    def _without(self, condition: Expression, known: frozenset[str] | None) -> frozenset[str]:
+        if known is None:
+            return frozenset()
+        atoms = [self.atoms[index] for index in atoms_of(condition)]
+        named = {atom.field for atom in atoms} | {atom.other for atom in atoms if isinstance(atom, Reference)}
+        return frozenset(field for field in named if field is not None and field not in known)
+
+    def _absent(self, without: frozenset[str], index: int) -> bool | None:
+        """The truth of an atom for an event without these fields; None: they do not decide it."""
+        atom = self.atoms[index]
+        if atom.field in without or (isinstance(atom, Reference) and atom.other in without):
+            return isinstance(atom, Null)
+        return None
+
+    def _limits(self, variant: Variant) -> list[Remark]:
+        limits = []
+        if variant.without:
+            names = ", ".join(variant.without)
+            reason = f"runs on {variant.source} without {names}, which its events do not have"
+            limits.append(Remark("WithoutFields", reason))
+        for index in set(atoms_of(variant.condition)):
+            atom = self.atoms[index]
+            if isinstance(atom, Regex) and (sees := regex(atom.pattern, atom.flags).sees) < ENOUGH:
+                reason = (
+                    f"/{atom.pattern}/ sees the first {sees} characters of a value, so that it takes a bounded time"
+                )
+                limits.append(Remark("BoundedRegex", reason))
+        return limits
+
+
+def logsource(parsed: Parsed) -> tuple[str | None, str | None]:
+    """Category and service of a rule."""
+    if not isinstance(parsed.rule, SigmaRule):
+        raise TypeError("a rule is expected")
+    return parsed.rule.logsource.category, parsed.rule.logsource.service
+
+
+def _no_source(parsed: Parsed) -> Remark:
+    category, service = logsource(parsed)
+    what = f"category {category}" if category else ""
+    what += (", " if category and service else "") + (f"service {service}" if service else "")
+    return Remark("NoSource", f"it is not known which events of Windows {what} stands for")
