@@ -12,9 +12,12 @@ from apache_beam.pvalue import TaggedOutput
 
 from huntbeam.schemas import streams
 from huntbeam.schemas.alert import Alert
+from huntbeam.schemas.anomaly import AnomalyRule
 from huntbeam.schemas.dead_letter import DeadLetter
 from huntbeam.schemas.sysmon import NETWORK_CONNECT, PROCESS_CREATE, SysmonEvent
 from huntbeam.schemas.window import Counter
+from huntbeam.transforms.anomaly.bounded import FindAnomaliesBounded
+from huntbeam.transforms.anomaly.unbounded import FindAnomaliesUnbounded
 from huntbeam.transforms.batches import Batch, tagged
 from huntbeam.transforms.dedupe import DedupeBounded
 from huntbeam.transforms.dedupe_unbounded import DedupeUnbounded
@@ -54,17 +57,20 @@ class Steps:
     clock: Clock | None = None
     without: tuple[str, ...] = ()  # streams that are not wanted
     rules: bool = False  # events are matched against rules
+    anomalies: tuple[AnomalyRule, ...] = ()
 
 
 class _Wiring(NamedTuple):
     dedupe: beam.PTransform
     join: beam.PTransform
     windows: beam.PTransform
+    anomalies: beam.PTransform
 
 
 def output_streams(steps: Steps) -> list[str]:
     """The streams that a graph puts out."""
     optional = {streams.EVENTS: steps.events, streams.DUPLICATES: steps.dedupe, streams.ALERTS: steps.rules}
+    optional[streams.ANOMALIES] = bool(steps.anomalies)
     return [name for name in streams.STREAMS if optional.get(name, True) and name not in steps.without]
 
 
@@ -76,7 +82,7 @@ def build(digested: beam.PCollection, steps: Steps) -> dict[str, beam.PCollectio
     if steps.dedupe:
         copies = digested | "Dedupe" >> wiring.dedupe
         rows, out[streams.DUPLICATES] = copies["main"], copies[streams.DUPLICATES]
-    windows = streams.WINDOW_COUNTS not in steps.without
+    windows = streams.WINDOW_COUNTS not in steps.without or bool(steps.anomalies)
     split = rows | "Split" >> tagged(
         partial(_split, countable=windows),
         streams.PROCESS_CREATE,
@@ -90,6 +96,9 @@ def build(digested: beam.PCollection, steps: Steps) -> dict[str, beam.PCollectio
     out |= {name: joined[name] for name in (streams.JOIN, streams.UNMATCHED)}
     if windows:
         out[streams.WINDOW_COUNTS] = split[_COUNTABLE] | "Windows" >> wiring.windows
+    if steps.anomalies:
+        looked_at = {name: out[name] for name in (streams.WINDOW_COUNTS, streams.NETWORK_CONNECT)}
+        out[streams.ANOMALIES] = looked_at | "Anomalies" >> wiring.anomalies
     out[streams.DEAD_LETTERS] = digested | "DeadLetters" >> beam.FlatMap(_dead_letters).with_output_types(Batch)
     if steps.events:
         out[streams.EVENTS] = split[streams.EVENTS]
@@ -102,7 +111,12 @@ def _wiring(steps: Steps) -> _Wiring:
     """The one place where bounded and unbounded part."""
     clock = steps.clock
     if clock is None:
-        return _Wiring(DedupeBounded(), JoinBounded(steps.join), CountBounded(steps.counters, steps.window_ms))
+        return _Wiring(
+            DedupeBounded(),
+            JoinBounded(steps.join),
+            CountBounded(steps.counters, steps.window_ms),
+            FindAnomaliesBounded(steps.anomalies, steps.window_ms),
+        )
     return _Wiring(
         DedupeUnbounded(clock.dedupe_window_ms),
         JoinUnbounded(steps.join, clock.waits, clock.read_time),
@@ -113,6 +127,7 @@ def _wiring(steps: Steps) -> _Wiring:
             clock.allowed_lateness_ms,
             clock.early_firing_ms,
         ),
+        FindAnomaliesUnbounded(steps.anomalies, steps.window_ms, clock.allowed_lateness_ms),
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import tomllib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ from typing import Any
 import msgspec
 
 from huntbeam.schemas import streams
+from huntbeam.schemas.anomaly import AnomalyRule
 from huntbeam.schemas.clock import EventTime, parse_duration
 from huntbeam.schemas.errors import UnusableError
 from huntbeam.schemas.window import BUILT_IN, Counter
@@ -40,6 +42,7 @@ class StepOptions:
     rule_pipelines: tuple[str, ...]
     rule_cache: str | None
     strict: bool
+    anomaly_rules: tuple[AnomalyRule, ...]
 
 
 COUNTERS_HELP = """\
@@ -83,6 +86,14 @@ def add_step_arguments(parser: argparse.ArgumentParser) -> Any:
     steps.add_argument("--dedupe", action="store_true", help="put further copies of an event out as `duplicates`")
     steps.add_argument("--window", default="5m", metavar="SIZE", help="size of the tumbling windows (default: 5m)")
     steps.add_argument("--counters", metavar="FILE", help="own counters, see below")
+    steps.add_argument(
+        "--anomaly_rules",
+        action="append",
+        default=[],
+        metavar="FILE",
+        help="rules for what stands out in window counts and connects; what they find is the stream `anomalies`; "
+        "repeatable",
+    )
     add_rule_arguments(parser)
     return steps
 
@@ -117,17 +128,27 @@ def rule_values(args: argparse.Namespace) -> dict[str, Any]:
 
 def step_values(args: argparse.Namespace) -> dict[str, Any]:
     """The values of StepOptions. Raises OptionError."""
+    counters = (*BUILT_IN, *(load_counters(args.counters) if args.counters else ()))
     return {
         "event_time": EventTime(args.event_time),
         "join": JoinKind(args.join),
         "dedupe": args.dedupe,
         "window_ms": duration("--window", args.window),
-        "counters": (*BUILT_IN, *(load_counters(args.counters) if args.counters else ())),
+        "counters": counters,
+        "anomaly_rules": _anomaly_rules(args.anomaly_rules, counters),
         "streams": _streams(args.streams),
         "without": _without(args.without),
         "hosts": tuple(host.lower() for host in args.host),
         **rule_values(args),
     }
+
+
+def _anomaly_rules(paths: Sequence[str], counters: Sequence[Counter]) -> tuple[AnomalyRule, ...]:
+    if not paths:
+        return ()
+    from huntbeam.transforms.anomaly.rules import load_rules  # YAML is loaded by those alone who have rules
+
+    return load_rules(paths, counters)
 
 
 def duration(option: str, written: str) -> int:

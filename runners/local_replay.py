@@ -38,6 +38,7 @@ def execute(
         options.window_ms,
         without=options.without,
         rules=bool(options.rules),
+        anomalies=options.anomaly_rules,
     )
     job = Replay(spans, plan, steps, Format(options.format), aside, FileSystems.join(aside, _MANIFEST), ticket)
     try:

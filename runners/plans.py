@@ -19,6 +19,11 @@ def plan_of(
     terminates: bool = False,
 ) -> Plan:
     """The plan, with the rules compiled; `say` is told about them. Raises UnusableError, see load_rules()."""
+    if options.anomaly_rules:
+        from huntbeam.transforms.anomaly.rarity import runnable
+
+        for message in runnable(options.anomaly_rules, None)[1]:
+            say(message)
     counted = {counter.event_id for counter in options.counters} - {PROCESS_CREATE, NETWORK_CONNECT}
     return Plan(
         event_time=options.event_time,

@@ -77,6 +77,7 @@ def stream_job(options: StreamOptions, read_time: bool) -> Stream:
         clock,
         options.without,
         bool(options.rules),
+        options.anomaly_rules,
     )
     sinks = [
         Sink(stream, options.outputs[stream], options.encoding, options.max_record_bytes)

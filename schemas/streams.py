@@ -5,6 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from huntbeam.schemas.alert import Alert
+from huntbeam.schemas.anomaly import Anomaly
 from huntbeam.schemas.dead_letter import DeadLetter
 from huntbeam.schemas.sysmon import Duplicate, NetworkConnect, ProcessCreate, SysmonEvent, SysmonJoin, SysmonUnmatched
 from huntbeam.schemas.window import WindowCount
@@ -18,6 +19,7 @@ DEAD_LETTERS = "dead_letters"
 DUPLICATES = "duplicates"
 EVENTS = "sysmon_events"
 ALERTS = "alerts"
+ANOMALIES = "anomalies"
 
 STREAMS: dict[str, type[msgspec.Struct]] = {
     PROCESS_CREATE: ProcessCreate,
@@ -29,4 +31,5 @@ STREAMS: dict[str, type[msgspec.Struct]] = {
     DUPLICATES: Duplicate,
     EVENTS: SysmonEvent,
     ALERTS: Alert,
+    ANOMALIES: Anomaly,
 }

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from itertools import groupby
-from typing import Any
+from collections.abc import Callable, Iterable, Iterator
+from itertools import groupby, islice
+from typing import Any, TypeVar
 
 import apache_beam as beam
 import msgspec
@@ -15,6 +15,9 @@ from huntbeam.transforms.digest import Digested
 from huntbeam.transforms.windows import Accumulator
 
 ROW_BYTES = 700  # of a row, about
+ROWS = 1_000  # of a batch that leaves a step
+
+Row = TypeVar("Row")
 
 
 class Batch(list[Any]):
@@ -79,6 +82,17 @@ _decode_digested = msgspec.msgpack.Decoder(Digested).decode
 
 beam.coders.registry.register_coder(Batch, BatchCoder)
 beam.coders.registry.register_coder(Digested, DigestedCoder)
+
+
+def in_batches(rows: Iterable[Row], size: int = ROWS) -> Iterator[list[Row]]:
+    """Rows as batches, as they come; none is empty.
+
+    >>> list(in_batches("abc", 2))
+    [['a', 'b'], ['c']]
+    """
+    left = iter(rows)
+    while batch := list(islice(left, size)):
+        yield batch
 
 
 def tagged(

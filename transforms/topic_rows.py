@@ -43,7 +43,10 @@ _KEYS: dict[str, str | None] = {
     streams.DEAD_LETTERS: None,
 }
 _UID = "event_uid"
-_TOPICS = {streams.ALERTS: "windows_alerts"}  # as HELK calls it
+_TOPICS = {
+    streams.ALERTS: "windows_alerts",  # as HELK calls it
+    streams.ANOMALIES: "SYSMON_ANOMALIES",  # "anomalies" alone says nothing beside other teams' topics
+}
 
 _encode = msgspec.json.Encoder().encode
 _decode = msgspec.json.Decoder().decode

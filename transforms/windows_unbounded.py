@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,6 +17,7 @@ from apache_beam.utils.windowed_value import WindowedValue
 from huntbeam.schemas.window import Counter, WindowCount
 from huntbeam.transforms.arrival import millis, timestamp
 from huntbeam.transforms.batches import Batch
+from huntbeam.transforms.beam_cell import BeamCell
 from huntbeam.transforms.window_rows import KeyedRows, Timing, part
 from huntbeam.transforms.window_shard import Brought, WindowShard, pack, shard_of
 from huntbeam.transforms.windows import Accumulator, Counting, Finisher, Group, merge
@@ -90,7 +91,7 @@ class _Count(beam.DoFn):
 class WindowShardFn(beam.DoFn):
     """One WindowShard on Beam's state and its one timer, which is event time on arrival."""
 
-    HEAD = BagStateSpec("head", BytesCoder())  # of which the last counts, see _BeamCell
+    HEAD = BagStateSpec("head", BytesCoder())  # of which the last counts, see BeamCell
     LOG = BagStateSpec("log", BytesCoder())
     DUE = TimerSpec("window_due", TimeDomain.WATERMARK)
 
@@ -114,7 +115,7 @@ class WindowShardFn(beam.DoFn):
         """What one bundle counted of a shard."""
         key, packed = brought
         start = int(key.partition("|")[0])
-        self._core.on_brought(_BeamCell(head, log, due), start, millis(arrived), packed)
+        self._core.on_brought(BeamCell(head, log, due), start, millis(arrived), packed)
 
     @on_timer(DUE)
     def on_due(
@@ -126,7 +127,7 @@ class WindowShardFn(beam.DoFn):
     ) -> Iterator[list[WindowCount]]:
         """Rows of the shard are put out, or their time is over."""
         rows: list[WindowCount] = []
-        for out in self._core.on_due(_BeamCell(head, log, due), millis(at)):
+        for out in self._core.on_due(BeamCell(head, log, due), millis(at)):
             self._late.inc(out.newly_late)
             self._emitted.inc()
             rows.append(out.row)
@@ -135,38 +136,3 @@ class WindowShardFn(beam.DoFn):
                 rows = []
         if rows:
             yield rows
-
-
-class _BeamCell:
-    """window_shard.Cell on Beam's state and timer. Both states are bags: an addition costs half of a replacement."""
-
-    MOST = 8  # heads that lie about
-
-    def __init__(self, head: Any, log: Any, due: Any) -> None:
-        self._head = head
-        self._log = log
-        self._due = due
-        self._heads: Sequence[bytes] = list(head.read())
-
-    def head(self) -> bytes | None:
-        return self._heads[-1] if self._heads else None
-
-    def keep(self, head: bytes | None) -> None:
-        if head is None or len(self._heads) >= self.MOST:
-            self._head.clear()
-        if head is not None:
-            self._head.add(head)
-
-    def log(self) -> Sequence[bytes]:
-        return list(self._log.read())
-
-    def add(self, entry: bytes) -> None:
-        self._log.add(entry)
-
-    def replace(self, entries: Sequence[bytes]) -> None:
-        self._log.clear()
-        for entry in entries:
-            self._log.add(entry)
-
-    def set_due(self, at: int) -> None:
-        self._due.set(timestamp(at))

@@ -16,7 +16,7 @@ from huntbeam.schemas.errors import UnusableError
 from huntbeam.schemas.record import Kind, columns
 from huntbeam.schemas.streams import STREAMS
 
-_IDENTITY = ("event_uid", "generation", "count", "record_id", "source", "position")
+_IDENTITY = ("event_uid", "generation", "count", "revision", "record_id", "source", "position")
 _INT64 = range(-(1 << 63), 1 << 63)
 
 

@@ -26,7 +26,7 @@ Place = TypeVar("Place", bound=Hashable)
 
 
 class Identity(NamedTuple):
-    """What makes two rows copies of one: 16 bytes, and which of the copies is better (the count of a window's row)."""
+    """What makes two rows copies of one: 16 bytes, and which of the copies is better (a window's count, a revision)."""
 
     key: bytes
     rank: int
@@ -35,8 +35,9 @@ class Identity(NamedTuple):
 def identity(row: Mapping[str, Any], stream: str = "") -> Identity | None:
     """The identity of a row; None for a record that has no event_uid.
 
-    A window's row is (event_uid, generation), and of its copies the one with the highest count is valid (rule 11). Rows
-    of `duplicates` share the id of their event: they are told apart by source and position. Any other is its event_uid.
+    A window's row is (event_uid, generation), and of its copies the one with the highest count is valid (rule 11); of
+    alerts and anomalies the one with the highest revision. Rows of `duplicates` share the id of their event: they are
+    told apart by source and position. Any other is its event_uid.
     """
     uid = row.get("event_uid")
     if not isinstance(uid, str) or not uid:
@@ -45,6 +46,8 @@ def identity(row: Mapping[str, Any], stream: str = "") -> Identity | None:
     rank = 0
     if "generation" in row and type(row.get("count")) is int:
         parts, rank = (*parts, row["generation"]), min(max(row["count"], 0), MOST)
+    elif type(row.get("revision")) is int:
+        rank = min(max(row["revision"], 0), MOST)
     elif "record_id" in row and "position" in row:
         parts = (*parts, row.get("source"), row["position"])
     return Identity(blake2b(_encode(parts), digest_size=16).digest(), rank)

@@ -132,9 +132,7 @@ def runnable(rules: Iterable[AnomalyRule], baseline: Baseline | None) -> tuple[l
     run, messages = [], []
     for rule in rules:
         if isinstance(rule, Rare) and baseline is None:
-            messages.append(
-                f"rule {rule.name!r} does not run: there is no baseline; make one with huntbeam baseline DIR -o FILE"
-            )
+            messages.append(f"rule {rule.name!r} does not run: it is judged against a baseline, and there is none")
         elif isinstance(rule, Rare) and baseline is not None and not baseline.covers(rule.counter):
             messages.append(
                 f"rule {rule.name!r} does not run: the baseline has no rows of the counter {rule.counter}; "
