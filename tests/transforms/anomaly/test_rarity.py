@@ -113,9 +113,7 @@ def test_a_baseline_has_a_bounded_number_of_keys(monkeypatch: pytest.MonkeyPatch
 def test_without_a_baseline_a_rule_says_that_it_does_not_run() -> None:
     run, messages = runnable([RARE, BEACON], None)
     assert run == [BEACON]
-    assert messages == [
-        "rule 'A rare program' does not run: there is no baseline; make one with huntbeam baseline DIR -o FILE"
-    ]
+    assert messages == ["rule 'A rare program' does not run: it is judged against a baseline, and there is none"]
     run, messages = runnable([RARE, BEACON], Baseline({}))
     assert run == [BEACON]
     assert "has no rows of the counter network_destination" in messages[0]
