@@ -45,6 +45,7 @@ setup(
             "pysigma-backend-sqlite>=2.1,<2.2",  # the rule matcher's second opinion
             "pytest>=8,<10",
             "pytest-timeout>=2.3,<3",
+            "pytest-xdist>=3.6,<4",  # the tests on all cores
             "ruff>=0.6,<0.18",
             "types-pyyaml>=6,<7",
         ],
