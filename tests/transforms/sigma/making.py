@@ -7,6 +7,8 @@ from typing import Any
 from hypothesis import strategies as st
 
 from huntbeam.transforms.sigma.events import SECURITY, SYSMON, SigmaEvent
+from huntbeam.transforms.sigma.readings import fold
+from huntbeam.transforms.sigma.sources import SECURITY_NAMES, fields_of
 from tests.transforms.sigma.rules import APPLICATION, PROCESS, Data, event, rule
 
 LETTERS = "abAB0.\\*?-/ %ßẞéÉΣσςſKİ日😀\n"
@@ -121,7 +123,9 @@ def events(draw: st.DrawFn) -> SigmaEvent:
             [(SYSMON, 1), (SECURITY, 4688), ("Application", 1000), ("application", 1001), (None, 7), ("X", 1)]
         )
     )
+    known = fields_of([fold(channel)], [event_id]) if channel else None
     if event_id == 4688:
-        names = {"Image": "NewProcessName", "ParentImage": "ParentProcessName"}
-        fields = {names.get(name, name): value for name, value in fields.items()}
+        fields = {str(SECURITY_NAMES[4688].get(name, name)): value for name, value in fields.items()}
+    if known is not None:  # what a source does not have, its events do not have here either
+        fields = {name: value for name, value in fields.items() if name in known}
     return event(fields, channel, event_id)

@@ -41,6 +41,16 @@ def test_it_finds_what_each_leaf_finds(atoms: list[Literal | Number], found: lis
         assert called == {check for index in expected for check in calls.get(index, ())}
 
 
+def test_ends_are_ends() -> None:
+    words = ["b", "ab", "bab", "a"]
+    starts = {number: Literal("F", word, START, False) for number, word in enumerate(words)}
+    ends = {4 + number: Literal("F", word, END, False) for number, word in enumerate(words)}
+    scan = Scan({**starts, **ends}, {})
+    assert scan.look_up("bab")[0] == {0, 2, 4, 5, 6}
+    assert scan.look_up("abba")[0] == {1, 3, 7}
+    assert scan.look_up("xabx")[0] == set()
+
+
 def test_what_is_remembered_stays_bounded_and_right() -> None:
     scan = Scan({0: Literal("F", "7", END, False)}, {0: [5]})
     for number in range(3 * REMEMBERED):
