@@ -32,7 +32,7 @@ types: setup ## mypy, strict
 	MYPYPATH=.types:benchmarks $(BIN)/mypy benchmarks/*.py
 
 test: setup ## all tests that need no server
-	$(BIN)/python -m pytest -n auto
+	$(BIN)/python -m pytest -n logical
 
 e2e: setup ## tests against real servers, which they start themselves
 	$(BIN)/python -m pytest -m e2e
