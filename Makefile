@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: help setup lint format types test e2e e2e-full bench bench-memory bench-stream soak demo clean
+.PHONY: help setup lint format types test fuzz e2e e2e-full bench bench-memory bench-stream soak demo clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z0-9_-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -33,6 +33,9 @@ types: setup ## mypy, strict
 
 test: setup ## all tests that need no server
 	$(BIN)/python -m pytest -n logical
+
+fuzz: setup ## the same, properties with random cases that are others each time
+	$(BIN)/python -m pytest -n logical --hypothesis-profile search
 
 e2e: setup ## tests against real servers, which they start themselves
 	$(BIN)/python -m pytest -m e2e
