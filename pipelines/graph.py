@@ -13,12 +13,16 @@ from apache_beam.pvalue import TaggedOutput
 from huntbeam.schemas import streams
 from huntbeam.schemas.alert import Alert
 from huntbeam.schemas.anomaly import AnomalyRule
+from huntbeam.schemas.correlation import Grouped
 from huntbeam.schemas.dead_letter import DeadLetter
 from huntbeam.schemas.sysmon import NETWORK_CONNECT, PROCESS_CREATE, SysmonEvent
 from huntbeam.schemas.window import Counter
 from huntbeam.transforms.anomaly.bounded import FindAnomaliesBounded
 from huntbeam.transforms.anomaly.unbounded import FindAnomaliesUnbounded
 from huntbeam.transforms.batches import Batch, tagged
+from huntbeam.transforms.correlation.bounded import CorrelateBounded
+from huntbeam.transforms.correlation.known import Known
+from huntbeam.transforms.correlation.unbounded import CorrelateUnbounded
 from huntbeam.transforms.dedupe import DedupeBounded
 from huntbeam.transforms.dedupe_unbounded import DedupeUnbounded
 from huntbeam.transforms.digest import Digested
@@ -42,6 +46,7 @@ class Clock:
     allowed_lateness_ms: int
     early_firing_ms: int | None
     dedupe_window_ms: int
+    correlation_wait_ms: int = 30_000
     read_time: bool = False  # arrivals are times of reading, not Kafka's append times
 
 
@@ -58,6 +63,8 @@ class Steps:
     without: tuple[str, ...] = ()  # streams that are not wanted
     rules: bool = False  # events are matched against rules
     anomalies: tuple[AnomalyRule, ...] = ()
+    correlations: Known | None = None
+    depths: int = 0  # of correlations: those of each name alerts of those before it
 
 
 class _Wiring(NamedTuple):
@@ -65,6 +72,7 @@ class _Wiring(NamedTuple):
     join: beam.PTransform
     windows: beam.PTransform
     anomalies: beam.PTransform
+    correlations: beam.PTransform | None
 
 
 def output_streams(steps: Steps) -> list[str]:
@@ -103,7 +111,7 @@ def build(digested: beam.PCollection, steps: Steps) -> dict[str, beam.PCollectio
     if steps.events:
         out[streams.EVENTS] = split[streams.EVENTS]
     if steps.rules:
-        out[streams.ALERTS] = rows | "Alerts" >> beam.FlatMap(_alerts).with_output_types(Batch)
+        out[streams.ALERTS] = _alerted(rows, wiring)
     return {name: out[name] for name in output_streams(steps)}
 
 
@@ -116,6 +124,7 @@ def _wiring(steps: Steps) -> _Wiring:
             JoinBounded(steps.join),
             CountBounded(steps.counters, steps.window_ms),
             FindAnomaliesBounded(steps.anomalies, steps.window_ms),
+            None if steps.correlations is None else CorrelateBounded(steps.correlations, steps.depths),
         )
     return _Wiring(
         DedupeUnbounded(clock.dedupe_window_ms),
@@ -128,7 +137,19 @@ def _wiring(steps: Steps) -> _Wiring:
             clock.early_firing_ms,
         ),
         FindAnomaliesUnbounded(steps.anomalies, steps.window_ms, clock.allowed_lateness_ms),
+        None
+        if steps.correlations is None
+        else CorrelateUnbounded(steps.correlations, steps.depths, clock.correlation_wait_ms, clock.allowed_lateness_ms),
     )
+
+
+def _alerted(rows: beam.PCollection, wiring: _Wiring) -> beam.PCollection:
+    """What rules found in events, and correlations in several."""
+    alerts = rows | "Alerts" >> beam.FlatMap(_alerts).with_output_types(Batch)
+    if wiring.correlations is None:
+        return alerts
+    hits = rows | "Hits" >> beam.FlatMap(_hits).with_output_types(Batch)
+    return (alerts, hits | "Correlations" >> wiring.correlations) | "AllAlerts" >> beam.Flatten()
 
 
 def _split(digested: Digested, countable: bool) -> Iterator[TaggedOutput]:
@@ -150,6 +171,11 @@ def _others(digested: Digested) -> Iterator[SysmonEvent]:
 def _alerts(digested: Digested) -> Iterator[list[Alert]]:
     if digested.alerts:
         yield digested.alerts
+
+
+def _hits(digested: Digested) -> Iterator[list[Grouped]]:
+    if digested.hits:
+        yield digested.hits
 
 
 def _dead_letters(digested: Digested) -> Iterator[list[DeadLetter]]:

@@ -57,6 +57,7 @@ class StreamOptions(StepOptions):
     allowed_lateness_ms: int
     early_firing_ms: int | None
     dedupe_window_ms: int
+    correlation_wait_ms: int
     flink: FlinkOptions
     quiet: bool
     verbose: bool
@@ -157,8 +158,11 @@ def _add_waits(steps: argparse._ArgumentGroup) -> None:
     steps.add_argument("--process_ttl", default="7d", metavar="TIME", help="a create waits for further connects (7d)")
     steps.add_argument("--terminate_grace", metavar="TIME", help="the same once the process ended (as --join_wait)")
     steps.add_argument("--window_grace", default="1m", metavar="TIME", help="a window waits behind its end (1m)")
-    steps.add_argument("--allowed_lateness", default="1h", metavar="TIME", help="late events join their row (1h)")
+    steps.add_argument(
+        "--allowed_lateness", default="1h", metavar="TIME", help="late events join their row or group (1h)"
+    )
     steps.add_argument("--early_firing", metavar="TIME", help="put growing windows out this often")
+    steps.add_argument("--correlation_wait", default="30s", metavar="TIME", help="from an event to its group (30s)")
     steps.add_argument("--dedupe_window", default="24h", metavar="TIME", help="how long copies are told apart (24h)")
 
 
@@ -207,6 +211,7 @@ def stream_options(args: argparse.Namespace) -> StreamOptions:
         allowed_lateness_ms=duration("--allowed_lateness", args.allowed_lateness),
         early_firing_ms=duration("--early_firing", args.early_firing) if args.early_firing else None,
         dedupe_window_ms=duration("--dedupe_window", args.dedupe_window),
+        correlation_wait_ms=duration("--correlation_wait", args.correlation_wait),
         flink=_flink(args),
         quiet=args.quiet,
         verbose=args.verbose,

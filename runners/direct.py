@@ -17,9 +17,9 @@ def run_replay(options: ReplayOptions) -> None:
     """Runs a replay to its end. Reading begins before Beam is loaded: each takes a core of its own."""
     started = time.monotonic()
     work = spans(expand(options.input))
-    plan = plan_of(options, said(options.quiet), options.since, options.until)
+    planned = plan_of(options, said(options.quiet), options.since, options.until)
     progress = Progress(sum(span.size for span in work), options.quiet)
-    scanner = Scanner(work, plan, workers_for(work, options.workers), progress.update)
+    scanner = Scanner(work, planned.plan, workers_for(work, options.workers), progress.update)
     gc.disable()  # a tenth of Beam's loading is the collector looking at what stays for good
     try:
         from huntbeam.runners.local_replay import execute
@@ -29,7 +29,7 @@ def run_replay(options: ReplayOptions) -> None:
         gc.enable()
         ticket = uuid4().hex
         prepare(ticket, scanner)
-        rows, report = execute(options, work, plan, ticket, lambda: time.monotonic() - started)
+        rows, report = execute(options, work, planned, ticket, lambda: time.monotonic() - started)
     finally:
         gc.enable()
         progress.close()

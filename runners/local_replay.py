@@ -12,8 +12,8 @@ from apache_beam.runners.portability.fn_api_runner import FnApiRunner
 from huntbeam.pipelines.graph import Steps, output_streams
 from huntbeam.pipelines.replay import Replay, replay
 from huntbeam.pipelines.replay_options import ReplayOptions
+from huntbeam.runners.plans import Planned
 from huntbeam.schemas.streams import EVENTS, STREAMS
-from huntbeam.transforms.digest import Plan
 from huntbeam.transforms.publish import discard, prepare, publish
 from huntbeam.transforms.read import Span
 from huntbeam.transforms.report import ReportPart
@@ -24,7 +24,7 @@ _MANIFEST = "manifest.json"
 
 
 def execute(
-    options: ReplayOptions, spans: Sequence[Span], plan: Plan, ticket: str, elapsed: Callable[[], float]
+    options: ReplayOptions, spans: Sequence[Span], planned: Planned, ticket: str, elapsed: Callable[[], float]
 ) -> tuple[dict[str, int], ReportPart]:
     """Builds and runs the graph; gives the rows of each stream and the report. On failure the output is as it was."""
     beam_options = PipelineOptions(list(options.beam))
@@ -39,8 +39,10 @@ def execute(
         without=options.without,
         rules=bool(options.rules),
         anomalies=options.anomaly_rules,
+        correlations=planned.correlations,
+        depths=planned.correlations.depths if planned.correlations is not None else 0,
     )
-    job = Replay(spans, plan, steps, Format(options.format), aside, FileSystems.join(aside, _MANIFEST), ticket)
+    job = Replay(spans, planned.plan, steps, Format(options.format), aside, FileSystems.join(aside, _MANIFEST), ticket)
     try:
         with beam.Pipeline(runner=FnApiRunner(), options=beam_options) as pipeline:
             replay(pipeline, job)

@@ -66,8 +66,10 @@ def stream_job(options: StreamOptions, read_time: bool) -> Stream:
         allowed_lateness_ms=options.allowed_lateness_ms,
         early_firing_ms=options.early_firing_ms,
         dedupe_window_ms=options.dedupe_window_ms,
+        correlation_wait_ms=options.correlation_wait_ms,
         read_time=read_time,
     )
+    planned = plan_of(options, said(options.quiet), terminates=True)
     steps = Steps(
         options.join,
         options.dedupe,
@@ -78,12 +80,14 @@ def stream_job(options: StreamOptions, read_time: bool) -> Stream:
         options.without,
         bool(options.rules),
         options.anomaly_rules,
+        planned.correlations,
+        max(1, planned.correlations.depths) if planned.correlations is not None else 0,  # rules may come to have some
     )
     sinks = [
         Sink(stream, options.outputs[stream], options.encoding, options.max_record_bytes)
         for stream in output_streams(steps)
     ]
-    return Stream(options.topics, plan_of(options, said(options.quiet), terminates=True), steps, sinks, _seeds(options))
+    return Stream(options.topics, planned.plan, steps, sinks, _seeds(options))
 
 
 def _seeds(options: StreamOptions) -> Seeds | None:

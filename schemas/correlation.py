@@ -1,14 +1,13 @@
-"""Correlations: what a Sigma correlation rule asks for, and the alert it raises (docs/semantics.md, "Correlations")."""
+"""Correlations: what a Sigma correlation rule asks for, its hits and alerts (docs/semantics.md, "Correlations")."""
 
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import Annotated
+from typing import Annotated, NamedTuple
 
 import msgspec
 
 from huntbeam.schemas.record import Kind, column
-from huntbeam.schemas.sysmon import EventUid
 
 CONTRIBUTING = 100  # event uids that an alert lists; `events` counts all
 
@@ -76,9 +75,45 @@ class Correlation(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     generate: bool = False  # the rules it names give alerts of their own, too
     level: str | None = None
     tags: tuple[str, ...] = ()
+    author: str | None = None
+    links: tuple[str, ...] = ()  # Sigma's references: where to read on
+    depth: int = 0  # it names events' rules alone; else one more than the deepest correlation that it names
+    version: str = ""  # hash of these settings and of the rules it names: with another one it is another correlation
+    alerts: bool = True  # false: it only feeds correlations that say `generate: false`
 
 
-T, N, B, I = Kind.TEXT, Kind.INTEGER, Kind.BOOLEAN, Kind.INSTANT  # noqa: E741 - one letter a kind, as in sysmon.py
+Value = str | int | float
+Group = tuple[str | None, ...]
+
+
+class Hit(msgspec.Struct, frozen=True, array_like=True):
+    """An event of a group, by one of the rules it matches. A value is text, a number where the type needs numbers."""
+
+    time_ms: int
+    event_uid: str
+    rule: str
+    value: Value | None = None
+
+
+class GroupKey(NamedTuple):
+    """A group of a correlation; state is kept by it."""
+
+    rule_id: str
+    version: str
+    group: Group
+
+
+class Grouped(msgspec.Struct, frozen=True, array_like=True):
+    """A hit, the group that it is of, and what it is if it is an alert itself: those are revised and taken back."""
+
+    key: GroupKey
+    depth: int  # of the correlation
+    hit: Hit
+    revision: int = 0
+    retracted: bool = False
+
+
+T, N, B = Kind.TEXT, Kind.INTEGER, Kind.BOOLEAN
 
 Revision = Annotated[int, column(N, "computed", "0 at first, one more each time the row is put out again; 0 in replay")]
 Retracted = Annotated[bool, column(B, "computed", "Stream: what the row said no longer holds; false in replay")]
@@ -87,20 +122,16 @@ Title = Annotated[str, column(T, "rule", "Title of the rule")]
 
 
 class CorrelationAlert(msgspec.Struct, frozen=True):
-    """One run of events of a group that satisfy a correlation."""
+    """One run of events of a group that satisfy a correlation; schemas/alert.py has the row that it is put out as."""
 
-    time: Annotated[str, column(I, "event time", "First event that satisfied the condition")]
-    event_uid: EventUid
-    revision: Revision
-    retracted: Retracted
-    truncated: Annotated[bool, column(B, "computed", "Stream: events were given up, the group had over 10,000")]
-    rule_id: RuleId
-    title: Title
-    level: Annotated[str | None, column(T, "rule", "Severity, as Sigma's level")]
-    tags: Annotated[list[str], column(Kind.TEXT_LIST, "rule", "Tags, ATT&CK's among them")]
-    type: Annotated[str, column(T, "rule", "Type of the correlation")]
-    group: Annotated[dict[str, str | None], column(Kind.TEXT_MAP, "events", "Fields of group-by, values in lower case")]
-    first_seen: Annotated[str, column(I, "event time", "Earliest contributing event")]
-    last_seen: Annotated[str, column(I, "event time", "Last event that satisfied the condition")]
-    events: Annotated[int, column(N, "counted", "Contributing events; 0 once retracted")]
-    event_uids: Annotated[list[str], column(Kind.TEXT_LIST, "events", "The first 100 of them")]
+    time: str  # of the first event that satisfied the condition
+    event_uid: str
+    revision: int
+    retracted: bool
+    truncated: bool  # stream: events were given up, the group had over 10,000
+    key: GroupKey
+    group: dict[str, str | None]  # fields of group-by, values in lower case
+    first_seen: str  # earliest contributing event
+    last_seen: str  # last event that satisfied the condition
+    events: int  # that contribute; 0 once retracted
+    event_uids: list[str]  # the first 100 of them

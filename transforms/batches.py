@@ -9,12 +9,14 @@ from typing import Any, TypeVar
 import apache_beam as beam
 import msgspec
 
+from huntbeam.schemas.correlation import CorrelationAlert, Grouped
 from huntbeam.schemas.streams import STREAMS
 from huntbeam.schemas.sysmon import ContextCreate, ProcessTerminate
 from huntbeam.transforms.digest import Digested
 from huntbeam.transforms.windows import Accumulator
 
 ROW_BYTES = 700  # of a row, about
+HIT_BYTES = 150  # of a hit of a correlation
 ROWS = 1_000  # of a batch that leaves a step
 
 Row = TypeVar("Row")
@@ -49,7 +51,14 @@ class BatchCoder(beam.coders.Coder):
 
 _encode = msgspec.msgpack.Encoder().encode
 _decode_runs = msgspec.msgpack.Decoder(list[tuple[str, msgspec.Raw]]).decode
-_RECORDS: tuple[type[Any], ...] = (*STREAMS.values(), ContextCreate, ProcessTerminate, Accumulator)
+_RECORDS: tuple[type[Any], ...] = (
+    *STREAMS.values(),
+    ContextCreate,
+    ProcessTerminate,
+    Accumulator,
+    Grouped,
+    CorrelationAlert,
+)
 _DECODE: dict[str, Callable[[msgspec.Raw], list[Any]]] = {
     record.__name__: msgspec.msgpack.Decoder(list[record]).decode  # type: ignore[valid-type]
     for record in _RECORDS
@@ -71,7 +80,7 @@ class DigestedCoder(beam.coders.Coder):
         """A guess."""
         d = digested
         rows = len(d.creates) + len(d.context) + len(d.connects) + len(d.events) + len(d.arrivals)
-        return ROW_BYTES * (rows + len(d.alerts) + len(d.dead_letters))
+        return ROW_BYTES * (rows + len(d.alerts) + len(d.dead_letters)) + HIT_BYTES * len(d.hits)
 
     def is_deterministic(self) -> bool:
         """They are no keys."""

@@ -14,6 +14,7 @@ import msgspec
 
 from huntbeam.schemas.alert import Alert
 from huntbeam.schemas.clock import EventTime
+from huntbeam.schemas.correlation import Grouped
 from huntbeam.schemas.dead_letter import DeadLetter, Original, RecordError, dead_letter
 from huntbeam.schemas.sysmon import (
     NETWORK_CONNECT,
@@ -34,7 +35,7 @@ from huntbeam.transforms.rekey import Reading, flatten, read_event, require_proc
 from huntbeam.transforms.report import OTHER, PAIRS
 
 if TYPE_CHECKING:
-    from huntbeam.transforms.sigma.alerts import Detector
+    from huntbeam.transforms.sigma.alerts import Detector, Found
 
 SPELLINGS = 4 * PAIRS  # of them, as records write them: event ids are numbers or text
 _SOURCE_PROCESS_EVENTS = frozenset((8, 10))
@@ -72,6 +73,7 @@ class Arrival(msgspec.Struct, frozen=True):
     event: SysmonEvent | None = None
     terminate: ProcessTerminate | None = None
     alerts: list[Alert] = []
+    hits: list[Grouped] = []  # of correlations
 
 
 class Digested(msgspec.Struct):
@@ -84,6 +86,7 @@ class Digested(msgspec.Struct):
     terminates: list[ProcessTerminate] = []
     arrivals: list[Arrival] = []
     alerts: list[Alert] = []
+    hits: list[Grouped] = []
     dead_letters: list[DeadLetter] = []
     tallies: dict[str, int] = {}
     pairs: list[tuple[str | None, str | int | None, int]] = []  # provider, event id, events without the dead letters
@@ -217,7 +220,7 @@ class Digest:
         """How many rows take() would give."""
         out = self._out
         rows = (out.creates, out.context, out.connects, out.events, out.terminates, out.arrivals)
-        return sum(len(r) for r in rows) + len(out.alerts) + len(out.dead_letters)
+        return sum(len(r) for r in rows) + len(out.alerts) + len(out.hits) + len(out.dead_letters)
 
     def take(self) -> Digested:
         """What came of everything fed since the last time."""
@@ -292,12 +295,12 @@ class Digest:
         if self._is_sysmon(event.provider, event.event_id):
             self._rekey(event, source, index, position)
         elif self._detector is not None:
-            alerts = [
-                alert for alert in self._detector.alerts(event, self._plan.event_time) if self._inside(alert.time)
-            ]
-            if alerts:
-                event_uid = alerts[0].contributing[0]
-                self._put(Arrival(event_uid, index, position, source, text(event.record_id), alerts=alerts))
+            found = self._found(self._detector, event)
+            if found is not None and (found.alerts or found.hits) and self._inside(found.time):
+                record_id = text(event.record_id)
+                self._put(
+                    Arrival(found.event_uid, index, position, source, record_id, alerts=found.alerts, hits=found.hits)
+                )
 
     def _rekey(self, event: WinlogEvent, source: str, index: int, position: int | None) -> None:
         plan = self._plan
@@ -324,7 +327,7 @@ class Digest:
         if not inside:
             context = flatten(reading, ContextCreate) if create is not None else None
             create = connect = whole = None
-        alerts = self._detector.alerts(event, plan.event_time) if inside and self._detector is not None else []
+        found = self._found(self._detector, event) if inside and self._detector is not None else None
         arrival = Arrival(
             reading.event_uid,
             index,
@@ -336,10 +339,17 @@ class Digest:
             connect,
             whole,
             terminate,
-            alerts,
+            found.alerts if found is not None else [],
+            found.hits if found is not None else [],
         )
         if inside or context is not None or terminate is not None:
             self._put(arrival)
+
+    def _found(self, detector: Detector, event: WinlogEvent) -> Found | None:
+        found = detector.find(event, self._plan.event_time)
+        if found is not None and found.timeless:
+            self._tallies["no_time_to_correlate"] = self._tallies.get("no_time_to_correlate", 0) + found.timeless
+        return found
 
     def _put(self, arrival: Arrival) -> None:
         if self._plan.dedupe:
@@ -406,6 +416,7 @@ def _spread(out: Digested, arrival: Arrival) -> None:
     if arrival.terminate is not None:
         out.terminates.append(arrival.terminate)
     out.alerts += arrival.alerts
+    out.hits += arrival.hits
 
 
 def _terminate(reading: Reading) -> ProcessTerminate | None:
@@ -415,7 +426,7 @@ def _terminate(reading: Reading) -> ProcessTerminate | None:
 
 
 def _empty() -> Digested:
-    return Digested([], [], [], [], [], [], [], [], {}, [])
+    return Digested([], [], [], [], [], [], [], [], [], {}, [])
 
 
 def _detector(packed: bytes) -> Detector:

@@ -79,7 +79,7 @@ class Core(Protocol[K, S, I, R]):
     def evaluate(self, key: K, state: S | None, brought: list[I], now: int) -> Evaluation[R, S]:
         """Takes up what was brought before `now`, any of it perhaps again."""
 
-    def shrink(self, state: S | None, brought: list[I]) -> tuple[Evaluation[R, S], list[I]]:
+    def shrink(self, key: K, state: S | None, brought: list[I], /) -> tuple[Evaluation[R, S], list[I]]:
         """As much as fits of a state and of what no evaluation had. The evaluation has no rows and no end."""
 
 
@@ -101,13 +101,13 @@ class KeyedLog(Generic[K, S, I, R]):
         """Items as on_brought() takes them."""
         return self._entry.pack(Entry(None, list(brought)))
 
-    def on_brought(self, cell: Cell, first: int, items: int, packed: bytes) -> None:
+    def on_brought(self, cell: Cell, key: K, first: int, items: int, packed: bytes) -> None:
         """So many items, the earliest of which arrived at `first`."""
         core, head = self._core, _head(cell)
         cell.add(packed)
         head.items += items
         if head.items > core.most + core.most // 8:  # not at each item beyond, as it reads the whole log
-            evaluation, brought = core.shrink(*self._read(cell))
+            evaluation, brought = core.shrink(key, *self._read(cell))
             self._write(cell, evaluation.state, brought)
             head.items = evaluation.items + len(brought)
         self._arm(cell, head, first + core.wait + 1)

@@ -128,8 +128,8 @@ def _methods(
         due: Any = beam.DoFn.TimerParam(spec),
     ) -> None:
         """The items of a key that one bundle brought."""
-        count, packed = gathered[1]
-        self._log.on_brought(BeamCell(head, log, due), millis(arrived), count, packed)
+        key, (count, packed) = gathered
+        self._log.on_brought(BeamCell(head, log, due), key_of(key), millis(arrived), count, packed)
 
     @on_timer(spec)
     def on_due(

@@ -115,6 +115,7 @@ def test_an_alert_has_its_event_and_its_rule(tmp_path: Path, rules: Path) -> Non
         "rule_id": RULE_ID,
         "rule_title": "Shell With A Hidden Window",
         "rule_level": "high",
+        "rule_type": "rule",
         "tags": ["attack.execution", "attack.t1059.001"],
         "attack": ["T1059.001"],
         "author": "the tests",
@@ -126,6 +127,10 @@ def test_an_alert_has_its_event_and_its_rule(tmp_path: Path, rules: Path) -> Non
         },
         "contributing": [create["event_uid"]],
         "contributing_count": 1,
+        "first_seen": "2026-03-04T05:06:07.089Z",
+        "last_seen": "2026-03-04T05:06:07.089Z",
+        "truncated": False,
+        "suppressed_count": 0,
     }
 
 

@@ -73,7 +73,7 @@ class Driver:
         for key in dict.fromkeys(one.key for one in found):
             items = [one.item for one in found if one.key == key]
             cell = self.cells.setdefault(key, Cell())
-            self.log.on_brought(cell, min(item.a for item in items), len(items), self.log.pack(items))
+            self.log.on_brought(cell, key, min(item.a for item in items), len(items), self.log.pack(items))
             if self.watch is not None:
                 self.watch(cell)
 

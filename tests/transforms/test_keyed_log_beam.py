@@ -72,7 +72,7 @@ class SumCore(msgspec.Struct, frozen=True):
         texts = sorted({*(state or Sum()).texts, *(one.text for one in brought)})
         return Evaluation([Said(key, now, texts)] * 2, Sum(texts), len(texts), now + 3 * WAIT)
 
-    def shrink(self, state: Sum | None, brought: list[Thing]) -> tuple[Evaluation[Said, Sum], list[Thing]]:
+    def shrink(self, key: Place, state: Sum | None, brought: list[Thing]) -> tuple[Evaluation[Said, Sum], list[Thing]]:
         raise AssertionError("these are few")
 
 

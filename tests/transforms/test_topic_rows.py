@@ -21,6 +21,7 @@ from huntbeam.schemas.streams import STREAMS
 from huntbeam.schemas.sysmon import NetworkConnect, ProcessCreate, SysmonUnmatched
 from huntbeam.schemas.window import WindowCount
 from huntbeam.transforms.topic_rows import (
+    LEAST_RECORD_BYTES,
     SCHEMA_VERSION,
     Encoding,
     RowEncoder,
@@ -165,7 +166,7 @@ def test_short_rows_come_back_as_they_were(stream: str, encoding: Encoding, data
 @pytest.mark.parametrize("encoding", Encoding)
 @pytest.mark.parametrize("stream", STREAMS)
 @settings(max_examples=60)
-@given(data=st.data(), limit=st.integers(2_000, 12_000))
+@given(data=st.data(), limit=st.integers(LEAST_RECORD_BYTES, 16_000))
 def test_no_record_is_longer_than_the_limit(stream: str, encoding: Encoding, data: st.DataObject, limit: int) -> None:
     row = data.draw(rows(stream))
     encoder = RowEncoder(stream, encoding, limit)
@@ -217,11 +218,11 @@ def test_the_default_limit_is_filled_to_the_last_bytes() -> None:
 
 
 def test_a_shortened_dead_letter_is_still_base64_and_says_so() -> None:
-    raw = bytes(range(256)) * 40
+    raw = bytes(range(256)) * 80
     letter = dead_letter(RecordError("parse", "InvalidJson", "no JSON"), Original.of(raw), "kafka:winlogbeat", 7, 0)
     assert letter.raw_truncated is False
     for encoding in Encoding:
-        read = decode_value(RowEncoder("dead_letters", encoding, 3000).encode(letter)[1])
+        read = decode_value(RowEncoder("dead_letters", encoding, 8000).encode(letter)[1])
         assert raw.startswith(b64decode(read["raw_b64"], validate=True))
         assert len(read["raw_b64"]) > 2000
         assert read["raw_truncated"] is True
@@ -229,19 +230,19 @@ def test_a_shortened_dead_letter_is_still_base64_and_says_so() -> None:
 
 
 def test_keys_of_windows_are_cut_by_entry() -> None:
-    row = msgspec.structs.replace(WINDOW, key={"host": "wks-1", "process_path": "x" * 9000, "dst_port": 443})
-    read = decode_value(RowEncoder("window_counts", Encoding.JSON, 4000).encode(row)[1])
+    row = msgspec.structs.replace(WINDOW, key={"host": "wks-1", "process_path": "x" * 19_000, "dst_port": 443})
+    read = decode_value(RowEncoder("window_counts", Encoding.JSON, 9000).encode(row)[1])
     assert read["truncated_fields"] == ["key.process_path"]
     assert (read["key"]["host"], read["key"]["dst_port"]) == ("wks-1", 443)
     assert set(read["key"]["process_path"]) == {"x"}
 
 
 def test_what_cannot_be_short_enough_is_refused() -> None:
-    with pytest.raises(ValueError, match="2000 are enough"):
-        RowEncoder("window_counts", Encoding.JSON, 1999)
+    with pytest.raises(ValueError, match="8000 are enough"):
+        RowEncoder("window_counts", Encoding.JSON, 7999)
     row = msgspec.structs.replace(WINDOW, distinct={f"name {n}": n for n in range(1000)})
     with pytest.raises(ValueError, match="bytes too long"):
-        RowEncoder("window_counts", Encoding.JSON, 3000).encode(row)
+        RowEncoder("window_counts", Encoding.JSON, 8000).encode(row)
 
 
 AVRO = RowEncoder("sysmon_network_connect", Encoding.AVRO).encode(empty(NetworkConnect))[1]

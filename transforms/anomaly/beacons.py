@@ -136,7 +136,7 @@ class BeaconCore(msgspec.Struct, frozen=True):
         return Evaluation(rows, state, len(state.connects), end)
 
     def shrink(
-        self, state: HourState | None, brought: list[Connect]
+        self, _key: Hour, state: HourState | None, brought: list[Connect]
     ) -> tuple[Evaluation[Anomaly, HourState], list[Connect]]:
         """The earliest connects. A copy of one that is known says no more than that it came again."""
         state = state or HourState()

@@ -91,7 +91,7 @@ class AnomalyCore(msgspec.Struct, frozen=True):
         return Evaluation(rows, *self._left(state, kept, gone))
 
     def shrink(
-        self, state: KeyState | None, brought: list[ArrivedRow]
+        self, _key: CounterKey, state: KeyState | None, brought: list[ArrivedRow]
     ) -> tuple[Evaluation[Anomaly, KeyState], list[ArrivedRow]]:
         """The latest rows. Of the copies of a row that wait to be judged the first and the best are enough."""
         copies: dict[tuple[int, int | None], list[ArrivedRow]] = {}

@@ -126,7 +126,9 @@ class SightingCore(msgspec.Struct, frozen=True):
         known = msgspec.structs.replace(state, shown=shown or state.shown)
         return Evaluation(rows, known, 1, state.a + self.first_seen_ttl + 1)
 
-    def shrink(self, state: Known | None, brought: list[Sighting]) -> tuple[Evaluation[Anomaly, Known], list[Sighting]]:
+    def shrink(
+        self, _key: RuleKey, state: Known | None, brought: list[Sighting]
+    ) -> tuple[Evaluation[Anomaly, Known], list[Sighting]]:
         """Of the sightings that wait the first to come, the last, and the earliest event are enough."""
         ends = (min(brought, key=_arrival), max(brought, key=_arrival), min(brought, key=lambda one: one.time))
         return Evaluation([], state, 0 if state is None else 1), list(dict.fromkeys(ends))

@@ -22,20 +22,17 @@ import msgspec
 
 from huntbeam.schemas import uid
 from huntbeam.schemas.clock import instant
-from huntbeam.schemas.correlation import CONTRIBUTING, NUMERIC, Correlation, CorrelationAlert
+from huntbeam.schemas.correlation import (
+    CONTRIBUTING,
+    NUMERIC,
+    Correlation,
+    CorrelationAlert,
+    Group,
+    GroupKey,
+    Hit,
+    Value,
+)
 from huntbeam.transforms.correlation.measures import Event, Exact, measure
-
-Value = str | int | float
-Group = tuple[str | None, ...]
-
-
-class Hit(msgspec.Struct, frozen=True, array_like=True):
-    """An event of a group, by one of the rules it matches. A value is text, a number where the type needs numbers."""
-
-    time_ms: int
-    event_uid: str
-    rule: str
-    value: Value | None = None
 
 
 class Mark(NamedTuple):
@@ -156,11 +153,7 @@ def alert(correlation: Correlation, group: Group, run: Run) -> CorrelationAlert:
         revision=0,
         retracted=False,
         truncated=run.truncated,
-        rule_id=correlation.rule_id,
-        title=correlation.title,
-        level=correlation.level,
-        tags=list(correlation.tags),
-        type=correlation.type.value,
+        key=GroupKey(correlation.rule_id, correlation.version, group),
         group=dict(zip(correlation.group_by, group, strict=True)),
         first_seen=instant(run.head[0].time if run.head else run.first.time),
         last_seen=instant(run.last),

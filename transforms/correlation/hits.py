@@ -8,18 +8,26 @@ have is a value of its own in group-by, and no value elsewhere.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from math import isfinite
-from typing import NamedTuple
+from typing import Protocol
 
 import msgspec
 
 from huntbeam.schemas import uid
 from huntbeam.schemas.clock import millis
-from huntbeam.schemas.correlation import NUMERIC, Correlation, CorrelationAlert, Reference
-from huntbeam.schemas.errors import UnusableError
+from huntbeam.schemas.correlation import (
+    NUMERIC,
+    Correlation,
+    CorrelationAlert,
+    Group,
+    Grouped,
+    GroupKey,
+    Hit,
+    Reference,
+    Value,
+)
 from huntbeam.schemas.values import Json, integer, text
-from huntbeam.transforms.correlation.evaluate import Group, Hit, Value
 
 GROUP_LENGTH = 1024  # characters of a value of group-by; of a longer one its beginning and its hash
 VALUE_LENGTH = 64  # as much of a value that is only counted: 10,000 of them are in the state of a group
@@ -28,27 +36,26 @@ _DECIMAL = re.compile(r"[+-]?\d{1,30}(?:\.\d{1,30})?", re.ASCII)
 _encode = msgspec.json.Encoder().encode
 
 
-class Grouped(NamedTuple):
-    """A hit and the group that it is of."""
+class Fields(Protocol):
+    """What an event says, by the names that a rule has for it."""
 
-    group: Group
-    hit: Hit
+    def get(self, name: str, /) -> Json: ...  # noqa: D102
 
 
-def hits(
-    correlation: Correlation, rule: str, fields: Mapping[str, Json], time_ms: int, event_uid: str
-) -> Iterator[Grouped]:
+def hits(correlation: Correlation, rule: str, fields: Fields, time_ms: int, event_uid: str) -> Iterator[Grouped]:
     """What an event is to a correlation that names a rule it matches; nothing, where none of its references does."""
     for reference in correlation.references:
         if reference.rule == rule:
-            value = _value(correlation, reference, fields)
-            yield Grouped(_group(correlation, reference, fields), Hit(time_ms, event_uid, rule, value))
+            key = GroupKey(correlation.rule_id, correlation.version, _group(correlation, reference, fields))
+            hit = Hit(time_ms, event_uid, rule, _value(correlation, reference, fields))
+            yield Grouped(key, correlation.depth, hit)
             return
 
 
 def alert_hits(correlation: Correlation, row: CorrelationAlert) -> Iterator[Grouped]:
     """The same of another correlation's alert, whose fields are those it was grouped by."""
-    return hits(correlation, row.rule_id, row.group, millis(row.time), row.event_uid)
+    for found in hits(correlation, row.key.rule_id, row.group, millis(row.time), row.event_uid):
+        yield msgspec.structs.replace(found, revision=row.revision, retracted=row.retracted)
 
 
 def number(value: Json) -> int | float | None:
@@ -67,30 +74,12 @@ def number(value: Json) -> int | float | None:
     return None
 
 
-def levels(correlations: Iterable[Correlation]) -> list[list[Correlation]]:
-    """Correlations by level: those of one name events and alerts of the levels before it alone.
-
-    Raises UnusableError for correlations that wait for one another.
-    """
-    left = list(correlations)
-    found: list[list[Correlation]] = []
-    while left:
-        waiting = {correlation.rule_id for correlation in left}
-        ready = [c for c in left if waiting.isdisjoint(reference.rule for reference in c.references)]
-        if not ready:
-            titles = ", ".join(sorted(c.title for c in left))
-            raise UnusableError(f"these correlations name one another in a circle, or themselves: {titles}; break it")
-        found.append(ready)
-        left = [c for c in left if c not in ready]
-    return found
-
-
-def _group(correlation: Correlation, reference: Reference, fields: Mapping[str, Json]) -> Group:
+def _group(correlation: Correlation, reference: Reference, fields: Fields) -> Group:
     values = (text(fields.get(name)) for name in _names(correlation.group_by, reference))
     return tuple(None if value is None else _short(value.lower(), GROUP_LENGTH) for value in values)
 
 
-def _value(correlation: Correlation, reference: Reference, fields: Mapping[str, Json]) -> Value | None:
+def _value(correlation: Correlation, reference: Reference, fields: Fields) -> Value | None:
     found = [fields.get(name) for name in _names(correlation.fields, reference)]
     if correlation.type in NUMERIC:
         return number(found[0])

@@ -15,11 +15,9 @@ from collections.abc import Iterable, Sequence
 
 import msgspec
 
-from huntbeam.schemas.clock import HOUR, SECOND
-from huntbeam.schemas.correlation import Correlation, CorrelationAlert
+from huntbeam.schemas.clock import HOUR, MINUTE, SECOND
+from huntbeam.schemas.correlation import Correlation, CorrelationAlert, Group, GroupKey, Hit
 from huntbeam.transforms.correlation.evaluate import (
-    Group,
-    Hit,
     Mark,
     Run,
     alert,
@@ -29,11 +27,13 @@ from huntbeam.transforms.correlation.evaluate import (
     merged,
     satisfied,
 )
+from huntbeam.transforms.correlation.known import Known
 from huntbeam.transforms.keyed_log import Entry, Evaluation, KeyedLog, any_between
 from huntbeam.transforms.revisions import Shown, mark, revised
 from huntbeam.transforms.state import Versioned
 
 HITS = 10_000  # of a group
+PATIENCE = 10 * MINUTE  # until a correlation that is not in force is given up
 
 
 class Arrived(msgspec.Struct, array_like=True):
@@ -74,29 +74,36 @@ ENTRY: Versioned[Entry[GroupState, Arrived]] = Versioned(1, Entry[GroupState, Ar
 
 
 class CorrelationCore(msgspec.Struct, frozen=True):
-    """keyed_log.Core of a group's hits. Waits are in milliseconds of the stream's clock."""
+    """keyed_log.Core of a group's hits. Waits are in milliseconds of the stream's clock.
 
-    correlation: Correlation
+    Which correlation a group is of is asked each time: a job may be given other rules. Hits of one that is not in force
+    are kept for a while, since not all workers of a job have new rules at the same moment; then they are forgotten.
+    """
+
+    known: Known
     wait: int = 30 * SECOND
     allowed_lateness: int = HOUR
     most: int = HITS
 
-    def log(self) -> KeyedLog[Group, GroupState, Arrived, CorrelationAlert]:
+    def log(self) -> KeyedLog[GroupKey, GroupState, Arrived, CorrelationAlert]:
         """What a group does."""
         return KeyedLog(self, ENTRY)
 
     def evaluate(
-        self, key: Group, state: GroupState | None, brought: list[Arrived], now: int
+        self, key: GroupKey, state: GroupState | None, brought: list[Arrived], now: int
     ) -> Evaluation[CorrelationAlert, GroupState]:
         """The alerts that changed, and what is still to be known of the group at `now`."""
-        look = _Look(self, state or GroupState(), brought)
-        rows = look.put_out(key)
+        correlation = self.known.find(key.rule_id, key.version)
+        if correlation is None:
+            return self._put_aside(state or GroupState(), brought, now)
+        look = _Look(self, correlation, state or GroupState(), brought)
+        rows = look.put_out(key.group)
         look.give_up(now, self.most)
-        look.forget(key)
+        look.forget(key.group)
         return look.evaluation(rows)
 
     def shrink(
-        self, state: GroupState | None, brought: list[Arrived]
+        self, key: GroupKey, state: GroupState | None, brought: list[Arrived]
     ) -> tuple[Evaluation[CorrelationAlert, GroupState], list[Arrived]]:
         """The latest hits. Of the copies of a hit that wait to be evaluated the first and the last are enough.
 
@@ -107,10 +114,23 @@ class CorrelationCore(msgspec.Struct, frozen=True):
             copies.setdefault((one.hit.event_uid, one.hit.rule), []).append(one)
         waiting = sorted((one for c in copies.values() for one in (c if len(c) < 3 else (c[0], c[-1]))), key=_recency)
         over = waiting[: max(0, len(waiting) - self.most)]
-        look = _Look(self, state or GroupState(), [])
+        correlation = self.known.find(key.rule_id, key.version)
+        if correlation is None:
+            return Evaluation([], state, 0 if state is None else len(state.kept)), waiting[len(over) :]
+        look = _Look(self, correlation, state or GroupState(), [])
         look.lose(over)
         look.give_up(None, self.most - len(waiting) + len(over))
         return look.evaluation([]), waiting[len(over) :]
+
+    def _put_aside(
+        self, state: GroupState, brought: list[Arrived], now: int
+    ) -> Evaluation[CorrelationAlert, GroupState]:
+        """Of a correlation that is not in force; `shrink` does not look at what is kept of it, so it is cut here."""
+        kept = [one for one in _newest(state.kept, brought) if one.a + PATIENCE >= now]
+        state.kept = sorted(kept, key=_recency)[-self.most :]
+        if not kept:
+            return Evaluation([], None)
+        return Evaluation([], state, len(state.kept), now + self.wait + 1)
 
 
 def _recency(one: Arrived) -> tuple[int, int, int, str, str]:
@@ -120,19 +140,22 @@ def _recency(one: Arrived) -> tuple[int, int, int, str, str]:
 class _Look:
     """A group while it is evaluated once."""
 
-    def __init__(self, core: CorrelationCore, state: GroupState, brought: list[Arrived]) -> None:
+    def __init__(
+        self, core: CorrelationCore, correlation: Correlation, state: GroupState, brought: Iterable[Arrived]
+    ) -> None:
         self._core = core
-        self._span = core.correlation.timespan_ms
+        self._correlation = correlation
+        self._span = correlation.timespan_ms
         self._state = state
         self._kept = _newest(state.kept, brought)
         self._settled = {one.hit.event_uid for one in self._kept if one.settled}
-        self._events = merged(core.correlation, [one.hit for one in self._kept if not one.retracted])
-        found = satisfied(core.correlation, self._events)
+        self._events = merged(correlation, [one.hit for one in self._kept if not one.retracted])
+        found = satisfied(correlation, self._events)
         self._open = [run for run in found if run.first.uid not in self._settled]
 
     def put_out(self, group: Group) -> list[CorrelationAlert]:
         """The rows that changed: first those that are taken back."""
-        correlation, alerts = self._core.correlation, self._state.alerts
+        correlation, alerts = self._correlation, self._state.alerts
         present = {}
         for run in link([*self._state.runs, *self._open], self._span):
             row = alert(correlation, group, self._flagged(gathered(run, self._events, self._span)))
@@ -188,7 +211,7 @@ class _Look:
             run for run in state.runs if any_between(times, run.first.time - self._span, run.last + self._span)
         ]
         runs = link([*state.runs, *self._open], self._span)
-        present = {alert_uid(self._core.correlation, group, run) for run in runs}
+        present = {alert_uid(self._correlation, group, run) for run in runs}
         back = sorted((one.time, u) for u, one in state.alerts.items() if u not in present)
         near = {u for time, u in back[-self._core.most :] if any_between(times, time - self._span, time)}
         state.alerts = {u: one for u, one in state.alerts.items() if u in present or u in near}
@@ -227,7 +250,7 @@ class _Look:
         return msgspec.structs.replace(run, truncated=True)
 
     def _taken_back(self, group: Group, event_uid: str, known: Alerted) -> CorrelationAlert:
-        row = alert(self._core.correlation, group, Run(Mark(known.time, ""), known.time))
+        row = alert(self._correlation, group, Run(Mark(known.time, ""), known.time))
         return msgspec.structs.replace(row, event_uid=event_uid, revision=known.shown.revision, retracted=True)
 
 

@@ -2,26 +2,40 @@
 
 from __future__ import annotations
 
-import re
 import threading
 from collections.abc import Iterable, Mapping
 from functools import lru_cache
-from typing import Any
+from typing import Any, NamedTuple
 
 from huntbeam.schemas import uid
-from huntbeam.schemas.alert import Alert
+from huntbeam.schemas.alert import RULE, Alert, techniques
 from huntbeam.schemas.clock import EventTime, instant, read_clocks
+from huntbeam.schemas.correlation import Grouped
 from huntbeam.schemas.dead_letter import RecordError
 from huntbeam.schemas.values import Json, text
 from huntbeam.schemas.winlog import WinlogEvent, identifying
-from huntbeam.transforms.sigma.events import channel_of, sigma_event
+from huntbeam.transforms.correlation.hits import Fields
+from huntbeam.transforms.correlation.hits import hits as correlation_hits
+from huntbeam.transforms.correlation.known import FixedCorrelations
+from huntbeam.transforms.sigma.events import SigmaEvent, channel_of, sigma_event
+from huntbeam.transforms.sigma.explain import looks_at
 from huntbeam.transforms.sigma.matcher import Matcher
 from huntbeam.transforms.sigma.plan import Rule, RuleSet
+from huntbeam.transforms.sigma.readings import fold
 
 VALUE = 32_768  # characters of a value that an alert shows
-_TECHNIQUE = re.compile(r"attack\.(t\d{4}(?:\.\d{3})?)", re.ASCII)
 _IMAGES = ("Image", "NewProcessName", "ProcessName", "SourceImage", "Application")
 _USERS = (("", "User"), ("SubjectDomainName", "SubjectUserName"), ("TargetDomainName", "TargetUserName"))
+
+
+class Found(NamedTuple):
+    """What rules found in an event."""
+
+    event_uid: str
+    time: str | None
+    alerts: list[Alert]  # in the order of the rules
+    hits: list[Grouped]  # of correlations
+    timeless: int = 0  # hits that are none, since the event has no time
 
 
 class Detector:
@@ -30,40 +44,61 @@ class Detector:
     def __init__(self, rules: RuleSet) -> None:
         self._rules = rules
         self._matcher = Matcher(rules)
+        known = FixedCorrelations(one.settings for one in rules.correlations)
+        self._naming = {index: known.naming_rule(rule.id) for index, rule in enumerate(rules.rules)}
 
     def wants(self, provider: str | None, channel: str | None, event_id: int) -> bool:
         """Whether any rule looks at such events; of the others nothing need be read."""
         return self._matcher.wants(channel_of(provider, channel), event_id)
 
-    def alerts(self, event: WinlogEvent, mode: EventTime) -> list[Alert]:
-        """The alerts of an event, in the order of the rules. Never fails."""
+    def find(self, event: WinlogEvent, mode: EventTime) -> Found | None:
+        """The alerts of an event and what it is to correlations; None where no rule matches. Never fails."""
         seen = sigma_event(event)
-        hits = self._matcher.match(seen)
-        if not hits:
-            return []
+        matched = self._matcher.match(seen)
+        if not matched:
+            return None
         data = _data(event)
         utc_time = text(data.get("UtcTime"))
         millis = read_clocks(mode if utc_time else EventTime.TIMESTAMP, utc_time, event.time).millis
+        time = None if millis is None else instant(millis)
         event_uid = uid.event(
             event.host, event.provider, event.channel, event.event_id, event.record_id, event.time, identifying(data)
         )
-        return [
-            self._alert(self._rules.rules[hit], event, event_uid, millis, data, self._matcher.matched(hit, seen))
-            for hit in hits
-            if self._rules.rules[hit].alerts
+        alerts = [
+            self._alert(self._rules.rules[index], event, event_uid, time, data, self._matcher.matched(index, seen))
+            for index in matched
+            if self._rules.rules[index].alerts
         ]
+        asked = [(index, correlation) for index in matched for correlation in self._naming[index]]
+        if millis is None:
+            return Found(event_uid, time, alerts, [], len(asked))
+        hits = [
+            hit
+            for index, correlation in asked
+            for hit in correlation_hits(correlation, *self._as_rule_sees(index, seen), millis, event_uid)
+        ]
+        return Found(event_uid, time, alerts, hits)
+
+    def _as_rule_sees(self, index: int, seen: SigmaEvent) -> tuple[str, Fields]:
+        """A rule's id, and the event with the names that the rule has for its fields."""
+        rule = self._rules.rules[index]
+        names: dict[str, tuple[str, ...]] = {}
+        for variant in rule.variants:
+            if variant.names and looks_at(variant, fold(seen.channel) if seen.channel else None, seen.event_id):
+                names |= variant.names
+        return rule.id, Renamed(seen.fields, names) if names else seen.fields
 
     def _alert(
         self,
         rule: Rule,
         event: WinlogEvent,
         event_uid: str,
-        millis: int | None,
+        time: str | None,
         data: Mapping[str, Json],
         matched: Mapping[str, Json],
     ) -> Alert:
         return Alert(
-            time=None if millis is None else instant(millis),
+            time=time,
             event_uid=uid.alert(rule.id, event_uid),
             revision=0,
             retracted=False,
@@ -74,6 +109,7 @@ class Detector:
             rule_id=rule.id,
             rule_title=rule.title,
             rule_level=rule.level,
+            rule_type=RULE,
             tags=list(rule.tags),
             attack=techniques(rule.tags),
             author=rule.author,
@@ -83,7 +119,23 @@ class Detector:
             event=_shown(data),
             contributing=[event_uid],
             contributing_count=1,
+            first_seen=time,
+            last_seen=time,
+            truncated=False,
         )
+
+
+class Renamed:
+    """Fields of an event by other names; of several that one name stands for the first that is there."""
+
+    def __init__(self, fields: Mapping[str, Json], names: Mapping[str, tuple[str, ...]]) -> None:
+        self._fields = fields
+        self._names = names
+
+    def get(self, name: str, /) -> Json:
+        """The value; null without one."""
+        found = (self._fields.get(one) for one in self._names.get(name, (name,)))
+        return next((value for value in found if value is not None), None)
 
 
 _of_thread = threading.local()
@@ -100,15 +152,6 @@ def detector(packed: bytes) -> Detector:
 
 def _make(packed: bytes) -> Detector:
     return Detector(RuleSet.unpack(packed))
-
-
-def techniques(tags: Iterable[str]) -> list[str]:
-    """The ATT&CK techniques among tags.
-
-    >>> techniques(["attack.execution", "attack.t1059.001", "cve.2024.1"])
-    ['T1059.001']
-    """
-    return [found[1].upper() for tag in tags if (found := _TECHNIQUE.fullmatch(tag.lower()))]
 
 
 def _data(event: WinlogEvent) -> dict[str, Json]:

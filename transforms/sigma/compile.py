@@ -10,7 +10,7 @@ from sigma.rule import SigmaRule
 
 from huntbeam.schemas import uid
 from huntbeam.transforms.sigma import pipelines
-from huntbeam.transforms.sigma.correlations import resolve
+from huntbeam.transforms.sigma.correlations import asked, resolve
 from huntbeam.transforms.sigma.documents import Document
 from huntbeam.transforms.sigma.load import Loaded, Parsed, load, named, parse_all
 from huntbeam.transforms.sigma.pipelines import UserPipeline
@@ -41,12 +41,14 @@ def compile_loaded(loaded: Loaded, user: Sequence[UserPipeline] = ()) -> RuleSet
     notes: list[RuleError] = []
     seen: dict[str, Parsed] = {}
     used: set[int] = set()
+    wanted = asked(loaded.correlations)
     for parsed in loaded.rules:
         remark = _unusable(parsed, seen)
         if remark is not None:
             errors.append(_told(parsed, remark))
             continue
-        outcome = compiler.variants(parsed)
+        names = (_id(parsed), parsed.rule.name or "")
+        outcome = compiler.variants(parsed, set().union(*(wanted.get(name, set()) for name in names)))
         used |= outcome.filters
         (notes if outcome.variants else errors).extend(_told(parsed, remark) for remark in outcome.remarks)
         if outcome.variants:
@@ -54,7 +56,7 @@ def compile_loaded(loaded: Loaded, user: Sequence[UserPipeline] = ()) -> RuleSet
             rules.append(_described(parsed, outcome.variants))
     idle = [one for number, one in enumerate(loaded.filters) if number not in used]
     notes += [_told(one, Remark("UnusedFilter", "the filter is for none of the rules")) for one in idle]
-    resolved = resolve(rules, loaded.correlations)
+    resolved = resolve(rules, compiler.atoms, loaded.correlations)
     return RuleSet(
         digest=uid.digest("s1", [one.text for one in loaded.texts], [one.text for one in user], versions()),
         rules=resolved.rules,

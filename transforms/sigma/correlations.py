@@ -1,16 +1,18 @@
-"""Correlation rules: accepted by pySigma, with their references resolved. What they count is evaluated elsewhere."""
+"""Correlation rules: accepted by pySigma, with their references resolved, as settings that know their version."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from typing import NamedTuple
+from collections.abc import Iterable, Sequence
+from typing import Any, NamedTuple
 
 import msgspec
-from sigma.correlations import SigmaCorrelationRule, SigmaExtendedCorrelationCondition
+from sigma.correlations import SigmaCorrelationRule
 
 from huntbeam.schemas import uid
-from huntbeam.transforms.sigma.load import Parsed, as_json, named
-from huntbeam.transforms.sigma.plan import Correlation, Referred, Rule, RuleError
+from huntbeam.schemas.correlation import Correlation as Settings
+from huntbeam.transforms.correlation.rules import CorrelationRuleError, Names, correlation, fields_asked, references
+from huntbeam.transforms.sigma.load import Parsed, named
+from huntbeam.transforms.sigma.plan import All, Atom, Correlation, Expression, Not, Rule, RuleError
 
 
 class Resolved(NamedTuple):
@@ -21,36 +23,38 @@ class Resolved(NamedTuple):
     errors: tuple[RuleError, ...]
 
 
-def resolve(rules: Sequence[Rule], parsed: Sequence[Parsed]) -> Resolved:
+def resolve(rules: Sequence[Rule], atoms: Sequence[Atom], parsed: Sequence[Parsed]) -> Resolved:
     """Resolves references by id or name, in any order of the documents.
 
     A correlation whose reference is missing, or that refers to itself through others, is left out, and so are those
     that refer to it.
     """
-    kept, errors = _usable(rules, parsed)
-    rule_names = _indices((rule.id, rule.name) for rule in rules)
-    names = _indices((id_of(one), one.rule.name) for one in kept)
-    generates = [_correlation(one).generate for one in kept]
-    found = []
-    for one in kept:
-        refers = tuple(Referred(name, rule_names.get(name), names.get(name)) for name in references(one))
-        found.append((one, refers))
-    quiet_rules = _quiet(generates, [[one.rule for one in refers] for _, refers in found])
-    quiet = _quiet(generates, [[one.correlation for one in refers] for _, refers in found])
+    accepted = _Accepted(rules, atoms)
+    errors = accepted.take(parsed)
+    kept = [(one, accepted.settings[id(one)]) for one in parsed if id(one) in accepted.settings]
+    quiet = _quiet([settings for _, settings in kept])
     return Resolved(
-        tuple(_described(one, refers, number not in quiet) for number, (one, refers) in enumerate(found)),
-        tuple(msgspec.structs.replace(rule, alerts=index not in quiet_rules) for index, rule in enumerate(rules)),
+        tuple(
+            Correlation(
+                msgspec.structs.replace(settings, alerts=settings.rule_id not in quiet),
+                one.document.file,
+                one.document.line,
+            )
+            for one, settings in kept
+        ),
+        tuple(msgspec.structs.replace(rule, alerts=rule.id not in quiet) for rule in rules),
         tuple(errors),
     )
 
 
-def references(parsed: Parsed) -> list[str]:
-    """The ids and names that a correlation refers to."""
-    rule = _correlation(parsed)
-    if rule.rules is not None:
-        return [str(one.reference) for one in rule.rules]
-    condition = rule.condition
-    return list(condition.get_referenced_rules()) if isinstance(condition, SigmaExtendedCorrelationCondition) else []
+def asked(parsed: Iterable[Parsed]) -> dict[str, set[str]]:
+    """The fields that correlations read of the events of a rule, by the id or name that they call it."""
+    found: dict[str, set[str]] = {}
+    for one in parsed:
+        rule = _correlation(one)
+        for reference in references(rule):
+            found.setdefault(reference, set()).update(fields_asked(rule, reference))
+    return found
 
 
 def id_of(parsed: Parsed) -> str:
@@ -58,56 +62,80 @@ def id_of(parsed: Parsed) -> str:
     return str(parsed.rule.id) if parsed.rule.id else uid.digest("r1", parsed.document.text)
 
 
-def _usable(rules: Sequence[Rule], parsed: Sequence[Parsed]) -> tuple[list[Parsed], list[RuleError]]:
-    """Takes what is complete, again and again: what refers to nothing that is left can never be."""
-    known = {name for rule in rules for name in (rule.id, rule.name) if name}
-    kept: list[Parsed] = []
-    waiting, errors = list(parsed), []
-    while ready := [one for one in waiting if known.issuperset(references(one))]:
-        waiting = [one for one in waiting if not known.issuperset(references(one))]
-        for one in ready:
-            if id_of(one) in known:
-                errors.append(_error(one, "Duplicate", "another rule has this id"))
-                continue
-            kept.append(one)
-            known.update(name for name in (id_of(one), one.rule.name) if name)
-    for one in waiting:
-        missing = ", ".join(name for name in references(one) if name not in known)
-        errors.append(_error(one, "Reference", f"it refers to {missing}, which is no rule that can be used"))
-    order = {id(one): number for number, one in enumerate(parsed)}
-    return sorted(kept, key=lambda one: order[id(one)]), errors
+class _Accepted:
+    """What can be referred to so far."""
+
+    def __init__(self, rules: Sequence[Rule], atoms: Sequence[Atom]) -> None:
+        self._atoms = atoms
+        self._rules = {rule.id: rule for rule in rules}
+        self._names: dict[str, Names] = {}
+        self._versions: dict[str, str] = {}
+        self.settings: dict[int, Settings] = {}
+        for rule in rules:
+            self._add(Names(rule.id), rule.name)
+
+    def take(self, parsed: Sequence[Parsed]) -> list[RuleError]:
+        """Takes what is complete, again and again: what refers to nothing that is left can never be."""
+        waiting = list(parsed)
+        errors: list[RuleError] = []
+        while ready := [one for one in waiting if not self._missing(one)]:
+            waiting = [one for one in waiting if self._missing(one)]
+            for one in ready:
+                if id_of(one) in self._names:
+                    errors.append(_error(one, "Duplicate", "another rule has this id"))
+                    continue
+                try:
+                    self._accept(one)
+                except CorrelationRuleError as error:
+                    errors.append(_error(one, "Correlation", str(error)))
+        for one in waiting:
+            missing = ", ".join(self._missing(one))
+            errors.append(_error(one, "Reference", f"it refers to {missing}, which is no rule that can be used"))
+        return errors
+
+    def _missing(self, parsed: Parsed) -> list[str]:
+        return [name for name in references(_correlation(parsed)) if name not in self._names]
+
+    def _accept(self, parsed: Parsed) -> None:
+        settings = correlation(_correlation(parsed), id_of(parsed), self._names)
+        parts = [self._version(reference.rule) for reference in settings.references]
+        settings = msgspec.structs.replace(settings, version=uid.digest("v1", settings, parts))
+        self.settings[id(parsed)] = settings
+        self._versions[settings.rule_id] = settings.version
+        self._add(Names(settings.rule_id, settings.depth), parsed.rule.name)
+
+    def _add(self, names: Names, name: str | None) -> None:
+        for called in (names.rule_id, name):
+            if called:
+                self._names.setdefault(called, names)
+
+    def _version(self, rule_id: str) -> str:
+        """What changes when a rule matches other events, or a correlation is another one."""
+        if rule_id not in self._versions:
+            variants = [
+                (one.channels, one.event_ids, one.names, _written(one.condition, self._atoms))
+                for one in self._rules[rule_id].variants
+            ]
+            self._versions[rule_id] = uid.digest("v2", variants)
+        return self._versions[rule_id]
 
 
-def _indices(named_: Iterator[tuple[str, str | None]]) -> dict[str, int]:
-    found: dict[str, int] = {}
-    for index, names in enumerate(named_):
-        for name in names:
-            if name:
-                found.setdefault(name, index)
-    return found
+def _written(expression: Expression, atoms: Sequence[Atom]) -> Any:
+    """An expression with its atoms instead of their places, which other rules decide."""
+    if isinstance(expression, int):
+        return atoms[expression]
+    if isinstance(expression, Not):
+        return ["not", _written(expression.of, atoms)]
+    return ["all" if isinstance(expression, All) else "some", *(_written(child, atoms) for child in expression.of)]
 
 
-def _quiet(generates: Sequence[bool], referred: Sequence[Sequence[int | None]]) -> set[int]:
+def _quiet(correlations: Sequence[Settings]) -> set[str]:
     """What only correlations with `generate: false` refer to."""
-    users: dict[int, list[bool]] = {}
-    for generate, indices in zip(generates, referred, strict=True):
-        for index in indices:
-            if index is not None:
-                users.setdefault(index, []).append(generate)
-    return {index for index, found in users.items() if not any(found)}
-
-
-def _described(parsed: Parsed, refers: tuple[Referred, ...], alerts: bool) -> Correlation:
-    document = parsed.document
-    return Correlation(
-        id=id_of(parsed),
-        title=parsed.rule.title,
-        file=document.file,
-        line=document.line,
-        alerts=alerts,
-        document=as_json(parsed.data),
-        refers=refers,
-    )
+    users: dict[str, list[bool]] = {}
+    for one in correlations:
+        for reference in one.references:
+            users.setdefault(reference.rule, []).append(one.generate)
+    return {rule_id for rule_id, found in users.items() if not any(found)}
 
 
 def _correlation(parsed: Parsed) -> SigmaCorrelationRule:

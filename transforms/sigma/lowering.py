@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 from sigma.conditions import (
@@ -86,8 +86,19 @@ def field_names(rule: SigmaRule) -> frozenset[str]:
     return frozenset({item.field for item in items if item.field is not None} | referred)
 
 
+def selected_names(rule: SigmaRule, detection: str) -> tuple[str, ...]:
+    """The fields that one detection of a rule names."""
+    found = rule.detection.detections.get(detection)
+    names = (item.field for item in _items_of([found] if found is not None else []))
+    return tuple(dict.fromkeys(sorted(name for name in names if name is not None)))
+
+
 def _items(rule: SigmaRule) -> Iterator[SigmaDetectionItem]:
-    waiting: list[SigmaDetection | SigmaDetectionItem] = list(rule.detection.detections.values())
+    return _items_of(rule.detection.detections.values())
+
+
+def _items_of(detections: Iterable[SigmaDetection]) -> Iterator[SigmaDetectionItem]:
+    waiting: list[SigmaDetection | SigmaDetectionItem] = list(detections)
     while waiting:
         item = waiting.pop()
         if isinstance(item, SigmaDetection):

@@ -9,9 +9,10 @@ from typing import TypeAlias
 
 import msgspec
 
+from huntbeam.schemas.correlation import Correlation as Settings
 from huntbeam.schemas.errors import UnusableError
 
-HEAD = b"huntbeam-sigma\x01"  # the last byte counts the versions of the records below
+HEAD = b"huntbeam-sigma\x02"  # the last byte counts the versions of the records below
 
 WHOLE, START, END, ANYWHERE = "whole", "start", "end", "anywhere"
 RUN, ONE = 0, 1  # the wildcards of a Glob: any characters, exactly one
@@ -120,6 +121,7 @@ class Variant(msgspec.Struct, frozen=True, array_like=True):
     event_ids: tuple[int, ...] | None
     condition: Expression
     without: tuple[str, ...]  # fields of the rule that events of the source do not have
+    names: dict[str, tuple[str, ...]] = {}  # what correlations ask for and the source calls otherwise
 
 
 class Rule(msgspec.Struct, frozen=True, array_like=True):
@@ -145,24 +147,12 @@ class Rule(msgspec.Struct, frozen=True, array_like=True):
     variants: tuple[Variant, ...]
 
 
-class Referred(msgspec.Struct, frozen=True, array_like=True):
-    """What a correlation refers to: an index into the rules or into the correlations."""
-
-    reference: str  # the id or name, as the correlation writes it
-    rule: int | None
-    correlation: int | None
-
-
 class Correlation(msgspec.Struct, frozen=True, array_like=True):
-    """A correlation rule that pySigma has accepted, as its document stands, with its references resolved."""
+    """A correlation rule."""
 
-    id: str
-    title: str
+    settings: Settings
     file: str
     line: int
-    alerts: bool  # as Rule.alerts
-    document: str  # JSON, for SigmaCorrelationRule.from_dict()
-    refers: tuple[Referred, ...]
 
 
 class RuleError(msgspec.Struct, frozen=True, array_like=True):

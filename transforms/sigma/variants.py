@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from functools import partial
 from typing import NamedTuple
 
+import msgspec
 from sigma.exceptions import SigmaError
 from sigma.processing.pipeline import ProcessingPipeline
 from sigma.rule import SigmaRule
@@ -13,7 +14,7 @@ from sigma.rule import SigmaRule
 from huntbeam.transforms.sigma import pipelines
 from huntbeam.transforms.sigma.expression import atoms_of, given, possible
 from huntbeam.transforms.sigma.load import Parsed, apply_filters, parse, reason_of
-from huntbeam.transforms.sigma.lowering import UnsupportedError, field_names, lower
+from huntbeam.transforms.sigma.lowering import UnsupportedError, field_names, lower, selected_names
 from huntbeam.transforms.sigma.patterns import ENOUGH, regex
 from huntbeam.transforms.sigma.pipelines import UserPipeline
 from huntbeam.transforms.sigma.plan import (
@@ -30,6 +31,8 @@ from huntbeam.transforms.sigma.plan import (
 )
 from huntbeam.transforms.sigma.readings import number
 from huntbeam.transforms.sigma.sources import SYSMON_CATEGORIES, WINDOWS_CATEGORIES, fields_of, source_name
+
+_PROBE = "selection"
 
 
 class Remark(NamedTuple):
@@ -65,8 +68,8 @@ class Compiler:
         self._indices: dict[Atom, int] = {}
         self.atoms: list[Atom] = []
 
-    def variants(self, parsed: Parsed) -> Outcome:
-        """The rule on each of its sources."""
+    def variants(self, parsed: Parsed, asked: Iterable[str] = ()) -> Outcome:
+        """The rule on each of its sources; `asked` are fields that correlations read of its events."""
         mappings = self._mappings(parsed)
         found: list[Variant] = []
         remarks: list[Remark] = [] if mappings else [_no_source(parsed)]
@@ -74,6 +77,8 @@ class Compiler:
         for mapping in mappings:
             try:
                 variant = self._variant(parsed, mapping, used)
+                if asked:
+                    variant = msgspec.structs.replace(variant, names=_names(parsed, mapping.whole, asked))
                 found.append(variant)
                 remarks += self._limits(variant)
             except UnsupportedError as error:
@@ -169,6 +174,19 @@ class Compiler:
                 )
                 limits.append(Remark("BoundedRegex", reason))
         return limits
+
+
+def _names(parsed: Parsed, pipeline: ProcessingPipeline, asked: Iterable[str]) -> dict[str, tuple[str, ...]]:
+    """What a pipeline makes of fields that the rule need not name itself, where that is something else."""
+    found = {}
+    for field in sorted(asked):
+        probe = parse(parsed.data | {"detection": {_PROBE: {field: "0"}, "condition": _PROBE}})
+        if isinstance(probe, SigmaRule) and not probe.errors:
+            pipeline.apply(probe)
+            names = selected_names(probe, _PROBE)
+            if names and names != (field,):
+                found[field] = names
+    return found
 
 
 def logsource(parsed: Parsed) -> tuple[str | None, str | None]:

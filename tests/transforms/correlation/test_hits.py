@@ -11,18 +11,25 @@ from hypothesis import strategies as st
 from sigma.collection import SigmaCollection
 from sigma.correlations import SigmaCorrelationRule
 
-from huntbeam.schemas.correlation import Correlation, CorrelationAlert, CorrelationType, Reference
-from huntbeam.schemas.errors import UnusableError
-from huntbeam.transforms.correlation.evaluate import Group, Hit, evaluate
+from huntbeam.schemas.correlation import (
+    Correlation,
+    CorrelationAlert,
+    CorrelationType,
+    Group,
+    Grouped,
+    GroupKey,
+    Hit,
+    Reference,
+)
+from huntbeam.transforms.correlation.evaluate import evaluate
 from huntbeam.transforms.correlation.hits import (
     GROUP_LENGTH,
     VALUE_LENGTH,
-    Grouped,
     alert_hits,
     hits,
-    levels,
     number,
 )
+from huntbeam.transforms.correlation.rules import Names, references
 from huntbeam.transforms.correlation.rules import correlation as from_sigma
 from tests.transforms.correlation.test_evaluate import correlation
 
@@ -34,10 +41,14 @@ def one(asked: Correlation, rule: str = "one", **fields: Any) -> Grouped:
     return grouped
 
 
+def in_group(group: Group, hit: Hit) -> Grouped:
+    return Grouped(GroupKey("c-1", "", group), 0, hit)
+
+
 def test_an_event_is_in_the_group_of_its_fields() -> None:
-    assert one(BY_USER, User="LAB\\Ada", Ip="10.0.0.1") == (("lab\\ada",), Hit(5, "uid", "one", "10.0.0.1"))
+    assert one(BY_USER, User="LAB\\Ada", Ip="10.0.0.1") == in_group(("lab\\ada",), Hit(5, "uid", "one", "10.0.0.1"))
     assert one(BY_USER, User=7, Ip=443) == one(BY_USER, User="7", Ip="443")
-    assert one(BY_USER, Ip="") == ((None,), Hit(5, "uid", "one", None))
+    assert one(BY_USER, Ip="") == in_group((None,), Hit(5, "uid", "one", None))
 
 
 def test_a_rule_that_is_not_named_has_no_hits() -> None:
@@ -48,8 +59,8 @@ def test_an_alias_is_a_field_of_each_rules_own() -> None:
     references = (Reference("one", {"User": "SubjectUserName", "Ip": "Source"}), Reference("two"))
     asked = msgspec.structs.replace(BY_USER, references=references)
     fields = {"SubjectUserName": "ada", "User": "grace", "Source": "a", "Ip": "b"}
-    assert one(asked, **fields) == (("ada",), Hit(5, "uid", "one", "a"))
-    assert one(asked, "two", **fields) == (("grace",), Hit(5, "uid", "two", "b"))
+    assert one(asked, **fields) == in_group(("ada",), Hit(5, "uid", "one", "a"))
+    assert one(asked, "two", **fields) == in_group(("grace",), Hit(5, "uid", "two", "b"))
 
 
 def test_several_fields_are_one_value_when_all_are_there() -> None:
@@ -63,7 +74,7 @@ def test_long_values_are_short_and_differ_where_values_differ(a: str, b: str, ti
     long_a, long_b = (text * (times * GROUP_LENGTH + 1) for text in (a, b))
     of_a, of_b = one(BY_USER, User=long_a, Ip=long_a), one(BY_USER, User=long_b, Ip=long_b)
     assert (of_a == of_b) == (long_a.lower() == long_b.lower())
-    assert len(of_a.group[0] or "") <= GROUP_LENGTH
+    assert len(of_a.key.group[0] or "") <= GROUP_LENGTH
     assert len(str(of_a.hit.value)) <= VALUE_LENGTH
 
 
@@ -78,18 +89,6 @@ def test_long_values_are_short_and_differ_where_values_differ(a: str, b: str, ti
 def test_numbers_are_numbers_as_text_too(value: Any, found: float | None) -> None:
     assert number(value) == found
     assert type(number(value)) is type(found)
-
-
-def test_levels_put_what_is_named_first() -> None:
-    inner, middle, outer = (
-        msgspec.structs.replace(BY_USER, rule_id=rule_id, references=tuple(map(Reference, names)))
-        for rule_id, names in (("i", ["one"]), ("m", ["i", "one"]), ("o", ["m", "i"]))
-    )
-    assert levels([outer, inner, middle]) == [[inner], [middle], [outer]]
-    assert levels([]) == []
-    circle = msgspec.structs.replace(inner, references=(Reference("o"),))
-    with pytest.raises(UnusableError, match="name one another in a circle"):
-        levels([outer, middle, circle])
 
 
 # From rules and events to alerts --------------------------------------------------------------------------------------
@@ -136,19 +135,29 @@ detection: {selection: {event.type: connection}, condition: selection}
 """
 
 
+def correlations(document: str) -> list[Correlation]:
+    """Those of a document, each after those that it names."""
+    rules = SigmaCollection.from_yaml(document).rules
+    names = {r.name: Names(r.name) for r in rules if not isinstance(r, SigmaCorrelationRule) and r.name}
+    found: list[Correlation] = []
+    waiting = [r for r in rules if isinstance(r, SigmaCorrelationRule)]
+    while waiting:
+        rule = next(r for r in waiting if all(name in names for name in references(r)))
+        waiting.remove(rule)
+        found.append(from_sigma(rule, rule.name or rule.title, names))
+        names[found[-1].rule_id] = Names(found[-1].rule_id, found[-1].depth)
+    return found
+
+
 def alerts(document: str, events: list[tuple[int, str, dict[str, Any]]]) -> dict[str, list[CorrelationAlert]]:
     """What a set of rules makes of (seconds, matching rule, fields), by title; inner correlations first."""
-    rules = [r for r in SigmaCollection.from_yaml(document).rules if isinstance(r, SigmaCorrelationRule)]
     found: dict[str, list[CorrelationAlert]] = {}
-    rows: list[CorrelationAlert] = []
-    for level in levels(map(from_sigma, rules)):
-        for asked in level:
-            groups: dict[Group, list[Hit]] = {}
-            grouped = [g for n, (at, rule, f) in enumerate(events) for g in hits(asked, rule, f, at * 1000, f"{n:02}")]
-            for group, hit in (*grouped, *(g for row in rows for g in alert_hits(asked, row))):
-                groups.setdefault(group, []).append(hit)
-            found[asked.title] = [row for group, of in groups.items() for row in evaluate(asked, group, of)]
-        rows = [row for of in found.values() for row in of]
+    for asked in correlations(document):
+        groups: dict[Group, list[Hit]] = {}
+        grouped = [g for n, (at, rule, f) in enumerate(events) for g in hits(asked, rule, f, at * 1000, f"{n:02}")]
+        for one in (*grouped, *(g for of in found.values() for row in of for g in alert_hits(asked, row))):
+            groups.setdefault(one.key.group, []).append(one.hit)
+        found[asked.title] = [row for group, of in groups.items() for row in evaluate(asked, group, of)]
     return found
 
 

@@ -11,27 +11,29 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from huntbeam.schemas.clock import DAY, SECOND
-from huntbeam.schemas.correlation import Correlation, CorrelationAlert, CorrelationType
-from huntbeam.transforms.correlation.evaluate import Hit, evaluate
+from huntbeam.schemas.correlation import Correlation, CorrelationAlert, CorrelationType, GroupKey, Hit
+from huntbeam.transforms.correlation.evaluate import evaluate
 from huntbeam.transforms.correlation.hits import alert_hits
-from huntbeam.transforms.correlation.keyed import ENTRY, Arrived, CorrelationCore, GroupState
+from huntbeam.transforms.correlation.keyed import ENTRY, PATIENCE, Arrived, CorrelationCore, GroupState
+from huntbeam.transforms.correlation.known import FixedCorrelations
 from huntbeam.transforms.keyed_log import HEAD, PutOut
 from tests.transforms.correlation.test_evaluate import GROUP, SPAN, correlation, correlations, hit, values
-from tests.transforms.keyed import NOON, Brought, Cell, Crash, Driver, stream, valid
+from tests.transforms.keyed import END, NOON, Brought, Cell, Crash, Driver, stream, valid
 
 LATENESS = 20 * SECOND
 KEEP = SPAN + LATENESS
 WAIT = 3 * SECOND
 PAIR = correlation(CorrelationType.EVENT_COUNT, ("gte", 2))
+KEY = GroupKey("c-1", "", GROUP)
 FEW = correlation(CorrelationType.EVENT_COUNT, ("lte", 2))
 
 
 def core(asked: Correlation, most: int = 10_000) -> CorrelationCore:
-    return CorrelationCore(asked, WAIT, LATENESS, most)
+    return CorrelationCore(FixedCorrelations([asked]), WAIT, LATENESS, most)
 
 
 def brought(a: int, hit: Hit, partition: int = 0, **others: Any) -> Brought:
-    return Brought(GROUP, Arrived(NOON + a, hit, **others), partition)
+    return Brought(KEY, Arrived(NOON + a, hit, **others), partition)
 
 
 def run(asked: Correlation, found: Sequence[Brought], *how: Any, most: int = 10_000, **watch: Any) -> Driver:
@@ -273,7 +275,7 @@ def test_state_of_an_earlier_run_is_read() -> None:
         "0192949295cf000001a3185c500094cf000001a3185c5000a161a36f6e65c000c2c2"
         "95cf000001a3185c500094cf000001a3185c5001a162a36f6e65cb400400000000000000c2c290"
         "81d920313064333663386536343463656533303830343562303239306564326538343692cf000001a3185c5001"
-        "93c40c0cbbf49d1fc7f423d990ac9200c2c090"
+        "93c40c53f3c9528da8995c516d1ea700c2c090"
     )
     driver = Driver(core(PAIR).log())
     driver.bundle([brought(0, hit(0, "a")), brought(0, hit(1, "b", value=2.5))])
@@ -290,10 +292,14 @@ def outer() -> Correlation:
     return msgspec.structs.replace(asked, rule_id="c-2", timespan_ms=2 * SPAN)
 
 
+def for_outer(a: int, hit: Hit, **others: Any) -> Brought:
+    return brought(a, hit, **others)._replace(key=KEY._replace(rule_id="c-2"))
+
+
 def feed(asked: Correlation, out: Sequence[PutOut[CorrelationAlert]]) -> list[Brought]:
     """Alerts as hits of another correlation, arriving when they are put out."""
     return [
-        Brought(grouped.group, Arrived(at, grouped.hit, row.revision, row.retracted))
+        Brought(grouped.key, Arrived(at, grouped.hit, grouped.revision, grouped.retracted))
         for at, row in out
         for grouped in alert_hits(asked, row)
     ]
@@ -306,14 +312,14 @@ def test_an_alert_is_an_event_of_another_correlation(data: st.DataObject, readin
     found = data.draw(arrivals(inner, most=10))
     assume(premise(found))
     logins = [
-        brought(one.item.a - NOON, hit(one.item.hit.time_ms - NOON + 1, f"l{n}", "login"))
+        for_outer(one.item.a - NOON, hit(one.item.hit.time_ms - NOON + 1, f"l{n}", "login"))
         for n, one in enumerate(found[::3])
     ]
     alerts = evaluate(inner, GROUP, [one.item.hit for one in found])
     hits = [grouped.hit for row in alerts for grouped in alert_hits(above, row)]
     expected = plain(evaluate(above, GROUP, [*hits, *(one.item.hit for one in logins)]))
     fed = feed(above, run(inner, found).out) + logins
-    patient = CorrelationCore(above, WAIT, 40 * SPAN)
+    patient = CorrelationCore(FixedCorrelations([above]), WAIT, 40 * SPAN)
     driver = stream(Driver(patient.log()), fed, reading, skew)
     assert plain(valid(driver.out)) == expected
 
@@ -323,8 +329,8 @@ def test_many_failures_and_then_a_login() -> None:
     failures = [brought(n, hit(n, f"f{n}")) for n in range(2)]
     (alert,) = evaluate(PAIR, GROUP, [one.item.hit for one in failures])
     (grouped,) = alert_hits(above, alert)
-    assert (grouped.group, grouped.hit) == (GROUP, Hit(NOON + 1, alert.event_uid, "c-1"))
-    fed = [*feed(above, run(PAIR, failures).out), brought(2, hit(2, "login", "login"))]
+    assert (grouped.key.group, grouped.hit) == (GROUP, Hit(NOON + 1, alert.event_uid, "c-1"))
+    fed = [*feed(above, run(PAIR, failures).out), for_outer(2, hit(2, "login", "login"))]
     (row,) = valid(stream(Driver(core(above).log()), fed).out)
     assert row.event_uids == [alert.event_uid, "login"]
 
@@ -332,7 +338,60 @@ def test_many_failures_and_then_a_login() -> None:
 @pytest.mark.parametrize("back", [False, True])
 def test_an_alert_that_is_taken_back_is_no_event(back: bool) -> None:
     above, one = outer(), Hit(NOON, "alert", "c-1")
-    found = [brought(0, one), brought(0, hit(1, "login", "login"))]
-    found += [brought(WAIT * 2, one, revision=1, retracted=True)] if back else []
+    found = [for_outer(0, one), for_outer(0, hit(1, "login", "login"))]
+    found += [for_outer(WAIT * 2, one, revision=1, retracted=True)] if back else []
     driver = stream(Driver(core(above).log()), found)
     assert [row.retracted for _, row in driver.out] == ([False, True] if back else [False])
+
+
+# Rules that change ----------------------------------------------------------------------------------------------------
+
+
+class Changing:
+    """Known whose correlations are others from some moment on."""
+
+    ruleset = "r"
+
+    def __init__(self) -> None:
+        self.now: list[Correlation] = []
+
+    def find(self, rule_id: str, version: str) -> Correlation | None:
+        return FixedCorrelations(self.now).find(rule_id, version)
+
+    def naming(self, rule_id: str, version: str) -> Sequence[Correlation]:
+        return ()
+
+
+def test_a_correlation_that_a_worker_has_not_yet_is_waited_for() -> None:
+    known = Changing()
+    driver = Driver(CorrelationCore(known, WAIT, LATENESS).log())
+    driver.bundle([brought(0, hit(0, "a"))])
+    driver.advance(NOON + 2 * WAIT)
+    driver.bundle([brought(2 * WAIT, hit(1, "b"))])
+    assert driver.out == []
+    known.now = [PAIR]
+    driver.advance(END)
+    assert [row.event_uids for _, row in driver.out] == [["a", "b"]]
+    assert not driver.cells
+
+
+def test_a_correlation_that_is_gone_leaves_nothing_behind() -> None:
+    known = Changing()
+    known.now = [PAIR]
+    driver = Driver(CorrelationCore(known, WAIT, LATENESS).log())
+    driver.bundle([brought(0, hit(0, "a"))])
+    driver.advance(NOON + WAIT + 1)
+    known.now = [msgspec.structs.replace(PAIR, version="another")]
+    driver.bundle([brought(2 * WAIT, hit(1, "b"))])
+    driver.advance(NOON + 2 * WAIT + PATIENCE + 3 * WAIT)
+    assert (driver.out, driver.cells) == ([], {})
+
+
+def test_waiting_for_a_correlation_takes_bounded_room() -> None:
+    driver = Driver(CorrelationCore(Changing(), WAIT, LATENESS, most=8).log())
+    for n in range(60):
+        driver.bundle([brought(n, hit(n, f"{n:02}"))])
+    driver.advance(NOON + WAIT + 60)
+    (cell,) = driver.cells.values()
+    items, state = kept(cell)
+    assert len(items) + len(state.kept) <= 2 * 9

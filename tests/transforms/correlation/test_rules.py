@@ -8,7 +8,8 @@ from sigma.correlations import SigmaCorrelationRule
 
 from huntbeam.schemas.clock import DAY, HOUR, MINUTE, SECOND
 from huntbeam.schemas.correlation import Bound, Correlation, CorrelationType, Operator, Reference
-from huntbeam.transforms.correlation.rules import CorrelationRuleError, correlation, identity
+from huntbeam.transforms.correlation.known import DEEPEST
+from huntbeam.transforms.correlation.rules import CorrelationRuleError, Names, correlation, fields_asked, references
 
 IDS = {name: f"00000000-0000-4000-8000-00000000000{n}" for n, name in enumerate(("alpha", "beta", "gamma"), 1)}
 
@@ -30,8 +31,12 @@ def parsed(document: str, *, title: str = "Asked") -> SigmaCorrelationRule:
     return next(r for r in rules.rules if isinstance(r, SigmaCorrelationRule) and r.title == title)
 
 
+KNOWN = {called: Names(rule_id) for name, rule_id in IDS.items() for called in (name, rule_id)}
+OWN_ID = "c0ffee00-0000-4000-8000-000000000000"
+
+
 def asked(correlation_part: str, more: str = "") -> Correlation:
-    return correlation(parsed(f"id: c0ffee00-0000-4000-8000-000000000000\n{more}\ncorrelation: {correlation_part}"))
+    return correlation(parsed(f"{more}\ncorrelation: {correlation_part}"), OWN_ID, KNOWN)
 
 
 def test_every_setting_of_a_rule() -> None:
@@ -138,12 +143,24 @@ def test_a_percentile() -> None:
     assert (asked(document).percentile, asked(document).fields) == (95, ("Latency",))
 
 
-def test_rules_without_an_id_are_known_by_name_or_title() -> None:
-    names = [("id: c0ffee00-0000-4000-8000-000000000000\nname: n", "c0ffee00-0000-4000-8000-000000000000")]
-    names += [("name: n", "n"), ("", "Asked")]
-    for head, known in names:
-        rule = parsed(f"{head}\ncorrelation: {{type: temporal, rules: [alpha], timespan: 1m}}")
-        assert identity(rule) == correlation(rule).rule_id == known
+def test_what_names_correlations_is_deeper_and_has_an_end() -> None:
+    rule = parsed("correlation: {type: temporal, rules: [alpha, beta], timespan: 1m}")
+    depths = [correlation(rule, OWN_ID, KNOWN | {"beta": Names("b", depth)}).depth for depth in range(-1, DEEPEST)]
+    assert depths == list(range(DEEPEST + 1))
+    with pytest.raises(CorrelationRuleError, match="flatten it"):
+        correlation(rule, OWN_ID, KNOWN | {"beta": Names("b", DEEPEST)})
+
+
+def test_the_fields_that_are_read_of_a_rules_events() -> None:
+    rule = parsed(
+        "correlation: {type: value_count, rules: [alpha, beta], group-by: [who, Image], timespan: 1m,"
+        " aliases: {who: {alpha: User}}, condition: {field: Ip, gte: 2}}"
+    )
+    assert (references(rule), fields_asked(rule, "alpha"), fields_asked(rule, "beta")) == (
+        ["alpha", "beta"],
+        {"User", "Image", "Ip"},
+        {"who", "Image", "Ip"},
+    )
 
 
 @pytest.mark.parametrize(
@@ -173,21 +190,14 @@ def test_rules_without_an_id_are_known_by_name_or_title() -> None:
         ),
     ],
 )
-def test_what_cannot_be_done_is_refused_by_title(document: str, message: str) -> None:
-    with pytest.raises(CorrelationRuleError, match=message) as refused:
+def test_what_cannot_be_done_is_refused(document: str, message: str) -> None:
+    with pytest.raises(CorrelationRuleError, match=message):
         asked(document)
-    assert str(refused.value).startswith("correlation rule 'Asked': ")
-
-
-def test_a_rule_that_is_not_loaded_is_named() -> None:
-    rule = SigmaCorrelationRule.from_yaml("title: Asked\ncorrelation: {type: temporal, rules: [nowhere], timespan: 1m}")
-    with pytest.raises(CorrelationRuleError, match="'nowhere' is not there; load it, too"):
-        correlation(rule)
 
 
 def test_what_pysigma_found_wrong_is_passed_on() -> None:
     rule = SigmaCorrelationRule.from_yaml(
         "title: Asked\ncorrelation: {type: event_count, rules: [a], timespan: 1x, condition: {gte: 1}}", True
     )
-    with pytest.raises(CorrelationRuleError, match=r"^correlation rule 'Asked': .*1x.*; mend it$"):
-        correlation(rule)
+    with pytest.raises(CorrelationRuleError, match=r"^.*1x.*; mend it$"):
+        correlation(rule, OWN_ID, {"a": Names("a")})
