@@ -22,7 +22,7 @@ $(READY): setup.py pyproject.toml
 lint: setup ## ruff: style, imports, security; hadolint: the Dockerfile
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/hadolint Dockerfile
+	$(BIN)/hadolint Dockerfile runners/image/flex.Dockerfile
 
 format: setup ## let ruff format the code
 	$(BIN)/ruff format .

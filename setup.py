@@ -32,8 +32,10 @@ setup(
         "rich>=13,<16",  # progress bar and closing table
     ],
     extras_require={
+        "dataflow": ["apache-beam[gcp]>=2.77,<2.79"],  # what submits to Google Cloud; workers do without
         "evtx": ["evtx>=0.8,<0.15"],  # Windows' own .evtx files
         "dev": [
+            "apache-beam[gcp]>=2.77,<2.79",  # job graphs for Dataflow, written without a cloud
             "duckdb>=1.1,<3",  # the benchmark's rival
             "evtx>=0.8,<0.15",
             "gcp-storage-emulator>=2024.8,<2027",  # a real gs:// endpoint for the end-to-end tests

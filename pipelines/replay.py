@@ -10,6 +10,7 @@ from apache_beam.metrics import Metrics
 
 from huntbeam.pipelines.graph import Steps, build
 from huntbeam.transforms.digest import Digested, Plan
+from huntbeam.transforms.publish import PublishResults
 from huntbeam.transforms.read import Span
 from huntbeam.transforms.report import ReportPart, WrittenFile
 from huntbeam.transforms.row_writers import Format
@@ -27,6 +28,7 @@ class Replay:
     format: Format
     aside: str
     manifest: str
+    publish: PublishResults | None = None  # in the job; else whoever runs it publishes the files
     ticket: str = ""  # of a scanner that reads already (scan.prepare); without one each span is read where it lands
 
 
@@ -39,7 +41,9 @@ def replay(pipeline: beam.Pipeline, job: Replay) -> None:
         for stream, batches in build(digested, job.steps).items()
     ]
     written = files | "Files" >> beam.Flatten() | "Written" >> beam.Map(_written)
-    [report, written] | "Reports" >> beam.Flatten() | "Manifest" >> WriteManifest(job.manifest)
+    whole = [report, written] | "Reports" >> beam.Flatten() | "Manifest" >> WriteManifest(job.manifest)
+    if job.publish is not None:
+        whole | "Results" >> job.publish
 
 
 def _report(digested: Digested) -> ReportPart:

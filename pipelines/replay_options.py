@@ -5,9 +5,11 @@ from __future__ import annotations
 import argparse
 from dataclasses import dataclass
 
+from huntbeam.pipelines.dataflow_options import DATAFLOW, DataflowOptions, add_dataflow_arguments, dataflow_options
 from huntbeam.pipelines.options import COUNTERS_HELP, OptionError, StepOptions, add_step_arguments, step_values
 from huntbeam.schemas.clock import instant, parse_time
 
+DIRECT = "direct"
 FORMATS = ("jsonl", "parquet", "avro")
 
 
@@ -22,6 +24,7 @@ class ReplayOptions(StepOptions):
     since: str | None
     until: str | None
     workers: int | None
+    dataflow: DataflowOptions | None  # None: on this machine
     quiet: bool
     verbose: bool
     beam: tuple[str, ...]
@@ -58,12 +61,19 @@ def add_replay_arguments(parser: argparse.ArgumentParser) -> None:
     )
     paths.add_argument("--format", choices=FORMATS, default="jsonl", help="format of the results (default: jsonl)")
     paths.add_argument("--overwrite", action="store_true", help="replace the results that the folder holds")
+    paths.add_argument(
+        "--on",
+        choices=(DIRECT, DATAFLOW),
+        default=DIRECT,
+        help="direct (default): on this machine; dataflow: on Google Cloud, from and to gs://",
+    )
     narrow = parser.add_argument_group("narrow the replay")
     narrow.add_argument(
         "--since", metavar="TIME", help="only rows from this event time on (RFC 3339; UTC without a zone)"
     )
     narrow.add_argument("--until", metavar="TIME", help="only rows before this event time; earlier creates still join")
     add_step_arguments(parser)
+    add_dataflow_arguments(parser)
     run = parser.add_argument_group("running")
     run.add_argument("--workers", type=int, metavar="N", help="reading processes (default: one a core; 0: none)")
     run.add_argument("--quiet", action="store_true", help="no progress and no summary")
@@ -87,6 +97,7 @@ def replay_options(args: argparse.Namespace) -> ReplayOptions:
         since=since,
         until=until,
         workers=args.workers,
+        dataflow=dataflow_options(args),
         quiet=args.quiet,
         verbose=args.verbose,
         beam=tuple(args.beam),

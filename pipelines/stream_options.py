@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from dataclasses import dataclass
 
+from huntbeam.pipelines.dataflow_options import DATAFLOW, DataflowOptions, add_dataflow_arguments, dataflow_options
 from huntbeam.pipelines.options import (
     COUNTERS_HELP,
     OptionError,
@@ -59,6 +60,7 @@ class StreamOptions(StepOptions):
     dedupe_window_ms: int
     correlation_wait_ms: int
     flink: FlinkOptions
+    dataflow: DataflowOptions | None
     quiet: bool
     verbose: bool
     beam: tuple[str, ...]
@@ -87,14 +89,16 @@ def add_stream_arguments(parser: argparse.ArgumentParser) -> None:
     """Declares the options of `huntbeam stream`, but those of Kafka's access."""
     parser.add_argument(
         "--on",
-        choices=(FLINK, DIRECT),
+        choices=(FLINK, DIRECT, DATAFLOW),
         default=FLINK,
-        help="flink (default): a job that runs on; direct: in this process, without Java, to the topics' end",
+        help="flink (default): a job that runs on; direct: in this process, without Java, to the topics' end; "
+        "dataflow: a job on Google Cloud",
     )
     _add_topics(parser)
     steps = add_step_arguments(parser)
     _add_waits(steps)
     _add_flink(parser)
+    add_dataflow_arguments(parser)
     run = parser.add_argument_group("running")
     run.add_argument("--quiet", action="store_true", help="no progress and no summary")
     run.add_argument("--verbose", action="store_true", help="show the log of Beam and of this program")
@@ -213,6 +217,7 @@ def stream_options(args: argparse.Namespace) -> StreamOptions:
         dedupe_window_ms=duration("--dedupe_window", args.dedupe_window),
         correlation_wait_ms=duration("--correlation_wait", args.correlation_wait),
         flink=_flink(args),
+        dataflow=dataflow_options(args),
         quiet=args.quiet,
         verbose=args.verbose,
         beam=tuple(args.beam),

@@ -61,6 +61,17 @@ class _Stopped(Heard):
         raise KeyboardInterrupt
 
 
+def command_parser(command: str) -> argparse.ArgumentParser:
+    """The parser of one command's options. Raises UnusableError."""
+    commands = argparse.ArgumentParser().add_subparsers()
+    for one in _COMMANDS:
+        one.add(commands)
+    found = commands.choices.get(command)
+    if found is None:
+        raise UnusableError(f"{command or 'no command'}: there is {', '.join(commands.choices)}")
+    return found
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="huntbeam",

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import apache_beam as beam
@@ -13,28 +12,9 @@ from apache_beam.runners.portability.portable_runner import PipelineResult, Port
 from huntbeam.pipelines.stream import Stream, stream
 from huntbeam.pipelines.stream_options import FlinkOptions
 from huntbeam.runners.flink_addresses import Addresses
-from huntbeam.transforms.kafka_io import ReadTopic, Sink, WriteTopic
+from huntbeam.runners.kafka.beam_ends import KafkaIO
 
 BUNDLE = 10_000  # records worked on together, at most
-
-
-@dataclass(frozen=True)
-class KafkaIO:
-    """Ends through Beam's KafkaIO."""
-
-    consumer: dict[str, str]
-    producer: dict[str, str]
-    expansion_service: str
-    read_time: Sequence[str]  # topics without append times
-    max_records: int | None = None
-
-    def read(self, topic: str) -> beam.PTransform:
-        """The records of a topic."""
-        return ReadTopic(self.consumer, topic, self.expansion_service, topic in self.read_time, self.max_records)
-
-    def write(self, sink: Sink) -> beam.PTransform:
-        """Rows to a topic."""
-        return WriteTopic(self.producer, sink, self.expansion_service)
 
 
 def beam_options(flink: FlinkOptions, at: Addresses, further: Sequence[str], *, bounded: bool) -> PipelineOptions:

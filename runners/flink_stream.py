@@ -27,14 +27,12 @@ def run_flink(
     read_time: Sequence[str],
 ) -> int | None:
     """Submits the job, whose needs were looked at; with --detach returns then, else when it has ended."""
-    from huntbeam.runners.flink import KafkaIO, beam_options, submit
+    from huntbeam.runners.flink import beam_options, submit
+    from huntbeam.runners.kafka.beam_ends import kafka_io
 
     at = addresses(options.flink)
     java = java_config(servers, properties, default_home().parent / "secrets")
-    consumer = {"auto.offset.reset": options.offset, "group.id": options.group_id, "enable.auto.commit": "false"}
-    # KafkaIO's own 3 retries end within a second, which a broker that restarts needs longer than: the job would restart
-    producer = {"linger.ms": "20", "acks": "all", "retries": "2147483647"}
-    ends = KafkaIO(java | consumer, producer | java, at.expansion_service, read_time, options.max_records)
+    ends = kafka_io(options, java, at.expansion_service, read_time)
     rest = FlinkRest(at.flink_rest)
     before = {known.jid for known in rest.jobs()}
     if not options.quiet:

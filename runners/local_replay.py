@@ -14,23 +14,19 @@ from huntbeam.pipelines.replay import Replay, replay
 from huntbeam.pipelines.replay_options import ReplayOptions
 from huntbeam.runners.plans import Planned
 from huntbeam.schemas.streams import EVENTS, STREAMS
+from huntbeam.transforms.digest import Plan
 from huntbeam.transforms.publish import discard, prepare, publish
 from huntbeam.transforms.read import Span
 from huntbeam.transforms.report import ReportPart
 from huntbeam.transforms.row_writers import Format
 from huntbeam.transforms.write import read_manifest
 
-_MANIFEST = "manifest.json"
+MANIFEST = "manifest.json"
 
 
-def execute(
-    options: ReplayOptions, spans: Sequence[Span], planned: Planned, ticket: str, elapsed: Callable[[], float]
-) -> tuple[dict[str, int], ReportPart]:
-    """Builds and runs the graph; gives the rows of each stream and the report. On failure the output is as it was."""
-    beam_options = PipelineOptions(list(options.beam))
-    FileSystems.set_options(beam_options)
-    aside = prepare(options.output, options.overwrite)
-    steps = Steps(
+def steps_of(options: ReplayOptions, planned: Planned) -> Steps:
+    """What the graph does."""
+    return Steps(
         options.join,
         options.dedupe,
         EVENTS in options.streams,
@@ -42,7 +38,25 @@ def execute(
         correlations=planned.correlations,
         depths=planned.correlations.depths if planned.correlations is not None else 0,
     )
-    job = Replay(spans, planned.plan, steps, Format(options.format), aside, FileSystems.join(aside, _MANIFEST), ticket)
+
+
+def replay_job(
+    options: ReplayOptions, spans: Sequence[Span], plan: Plan, steps: Steps, aside: str, ticket: str = ""
+) -> Replay:
+    """A replay that writes into a folder aside."""
+    manifest = FileSystems.join(aside, MANIFEST)
+    return Replay(spans, plan, steps, Format(options.format), aside, manifest, ticket=ticket)
+
+
+def execute(
+    options: ReplayOptions, spans: Sequence[Span], planned: Planned, ticket: str, elapsed: Callable[[], float]
+) -> tuple[dict[str, int], ReportPart]:
+    """Builds and runs the graph; gives the rows of each stream and the report. On failure the output is as it was."""
+    beam_options = PipelineOptions(list(options.beam))
+    FileSystems.set_options(beam_options)
+    aside = prepare(options.output, options.overwrite)
+    steps = steps_of(options, planned)
+    job = replay_job(options, spans, planned.plan, steps, aside, ticket=ticket)
     try:
         with beam.Pipeline(runner=FnApiRunner(), options=beam_options) as pipeline:
             replay(pipeline, job)

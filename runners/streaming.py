@@ -11,7 +11,7 @@ from typing import Any
 
 from huntbeam.pipelines.graph import Clock, Steps, output_streams
 from huntbeam.pipelines.stream import Seeds, Stream
-from huntbeam.pipelines.stream_options import DIRECT, LATEST, StreamOptions, stream_options
+from huntbeam.pipelines.stream_options import DIRECT, FLINK, LATEST, StreamOptions, stream_options
 from huntbeam.runners.console import said
 from huntbeam.runners.doctor import Finding, Level, by_read_time, flink_findings, kafka_findings, passed
 from huntbeam.runners.kafka.clients import admin, bootstrap_servers, explained, kafka_properties
@@ -28,6 +28,9 @@ def run_stream(args: argparse.Namespace) -> int | None:
     options = stream_options(args)
     servers, properties = bootstrap_servers(args), kafka_properties(args)
     config = client_config(servers, properties)
+    if options.dataflow is not None and options.dataflow.template:  # nothing runs, so nothing is looked at or made
+        _on_dataflow(options, stream_job(options, read_time=False), servers, properties, ())
+        return None
     found = passed(_needs(options, config))
     read_time = by_read_time(found)
     job = stream_job(options, bool(read_time))
@@ -45,16 +48,27 @@ def run_stream(args: argparse.Namespace) -> int | None:
 
         run_direct(options, job, config)
         return None
+    if options.dataflow is not None:
+        _on_dataflow(options, job, servers, properties, read_time)
+        return None
     from huntbeam.runners.flink_stream import run_flink
 
     return run_flink(options, job, servers, properties, read_time)
+
+
+def _on_dataflow(
+    options: StreamOptions, job: Stream, servers: str, properties: Mapping[str, str], read_time: Sequence[str]
+) -> None:
+    from huntbeam.runners.dataflow_stream import run_dataflow
+
+    run_dataflow(options, job, servers, properties, read_time)
 
 
 def _needs(options: StreamOptions, config: Mapping[str, str]) -> Iterator[Finding]:
     """Looks at what the job needs, before anything is made or submitted."""
     latest = options.topics if options.offset == LATEST else ()
     yield from kafka_findings(lambda: config, [*options.topics, *_seed_topics(options)], latest)
-    if options.on != DIRECT:
+    if options.on == FLINK:
         yield from flink_findings(options.flink, options.flink.parallelism)
 
 

@@ -13,7 +13,11 @@ from typing import NamedTuple, Optional
 
 import apache_beam as beam
 from apache_beam.metrics import Metrics
-from apache_beam.transforms.external import ExternalTransform, NamedTupleBasedPayloadBuilder
+from apache_beam.transforms.external import (
+    ExternalTransform,
+    JavaJarExpansionService,
+    NamedTupleBasedPayloadBuilder,
+)
 
 from huntbeam.transforms.batches import Batch
 from huntbeam.transforms.topic_rows import Encoding, RowEncoder
@@ -60,7 +64,7 @@ class ReadTopic(beam.PTransform):
 
     config: dict[str, str]  # of kafka-clients; secrets are references to a file
     topic: str
-    expansion_service: str
+    expansion_service: str | JavaJarExpansionService
     read_time: bool = False
     max_records: int | None = None
 
@@ -89,7 +93,7 @@ class WriteTopic(beam.PTransform):
 
     config: dict[str, str]  # of kafka-clients; secrets are references to a file
     sink: Sink
-    expansion_service: str
+    expansion_service: str | JavaJarExpansionService
 
     def expand(self, batches: beam.PCollection) -> beam.PCollection:
         """PCollection[list[Row]] -> an empty PCollection."""

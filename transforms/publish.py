@@ -12,11 +12,13 @@ import re
 import shutil
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
+import apache_beam as beam
 import msgspec
 from apache_beam.io.filesystems import FileSystems
 
@@ -30,6 +32,7 @@ SUCCESS = "_SUCCESS"
 _ASIDE = re.compile(r"\.huntbeam-[0-9a-f]{12}")
 _STARTED = "started"
 _REPLACED = "replaced"
+_PUBLISHING = "publishing"
 _MADE = b"the output folder was made with this one"
 _PART = re.compile(r"part-\d{5}-of-\d{5}\.(jsonl|parquet|avro)")
 
@@ -75,27 +78,95 @@ def publish(
     stream that is not among `streams`, OSError when a file cannot be moved (earlier results are put back then).
     """
     output = _folder(output)
+    _check(output, manifest, streams)
+    _take_away(output, aside)
+    try:
+        _put_in_place(output, manifest, streams, file_format)
+    except BaseException:
+        _put_back(output, aside)
+        raise
+    rows = _rows(manifest, streams)
+    _remove_folder(aside)
+    _succeed(output, rows, summary)
+    return rows
+
+
+def publish_again(
+    output: str,
+    aside: str,
+    manifest: ReportPart,
+    streams: Mapping[str, type[msgspec.Struct]],
+    file_format: Format,
+    summary: Mapping[str, Any],
+) -> dict[str, int]:
+    """As publish(), for a runner that tries again what failed: nothing is put back, the next attempt goes on."""
+    output = _folder(output)
+    _check(output, manifest, streams)
+    there, rows = set(_names(aside)), _rows(manifest, streams)
+    if there:
+        if _PUBLISHING not in there:
+            _take_away(output, aside)
+            with create(FileSystems.join(aside, _PUBLISHING)):  # what comes from now on is no earlier result
+                pass
+        _put_in_place(output, manifest, streams, file_format)
+        _succeed(output, rows, summary)
+        _remove_folder(aside)
+    elif SUCCESS not in set(_names(output)):
+        raise OSError(f"{aside} is gone, and {output} is not complete: another run used this folder meanwhile")
+    return rows
+
+
+def _check(output: str, manifest: ReportPart, streams: Mapping[str, type[msgspec.Struct]]) -> None:
     unknown = {file.stream for file in manifest.files} - set(streams)
     if unknown:
         raise ValueError(f"files of unknown streams: {', '.join(sorted(unknown))}")
     _refuse_foreign(output)
+
+
+def _take_away(output: str, aside: str) -> None:
+    """Moves an earlier run's files aside."""
     try:
         _move(output, FileSystems.join(aside, _REPLACED), _ours(output))
     except BaseException:
         _restore(output, aside)
         raise
-    try:
-        for stream, record in streams.items():
-            files = [file for file in manifest.files if file.stream == stream]
-            _publish_stream(FileSystems.join(output, stream), files, record, file_format)
-    except BaseException:
-        _put_back(output, aside)
-        raise
-    rows = {stream: sum(f.rows for f in manifest.files if f.stream == stream) for stream in streams}
-    _remove_folder(aside)
+
+
+def _put_in_place(
+    output: str, manifest: ReportPart, streams: Mapping[str, type[msgspec.Struct]], file_format: Format
+) -> None:
+    for stream, record in streams.items():
+        files = [file for file in manifest.files if file.stream == stream]
+        _publish_stream(FileSystems.join(output, stream), files, record, file_format)
+
+
+def _rows(manifest: ReportPart, streams: Iterable[str]) -> dict[str, int]:
+    return {stream: sum(f.rows for f in manifest.files if f.stream == stream) for stream in streams}
+
+
+def _succeed(output: str, rows: Mapping[str, int], summary: Mapping[str, Any]) -> None:
     with create(FileSystems.join(output, SUCCESS)) as file:
         file.write(msgspec.json.format(msgspec.json.encode({"rows": rows, "summary": summary})) + b"\n")
-    return rows
+
+
+@dataclass
+class PublishResults(beam.PTransform):
+    """The report of all files (ReportPart; one) -> the output folder, where no submitter waits to publish it."""
+
+    output: str
+    aside: str
+    format: Format
+    streams: Sequence[str]
+    summary: Mapping[str, Any] = field(default_factory=dict)
+
+    def expand(self, report: beam.PCollection) -> beam.PCollection:
+        """PCollection[ReportPart] -> PCollection[dict]: the rows of each stream."""
+        return report | "Publish" >> beam.Map(self._publish)
+
+    def _publish(self, report: ReportPart) -> dict[str, int]:
+        streams = {name: STREAMS[name] for name in self.streams}
+        summary = {"tallies": report.tallies, "events": report.events, **self.summary}
+        return publish_again(self.output, self.aside, report, streams, self.format, summary)
 
 
 def discard(aside: str) -> None:
@@ -140,7 +211,12 @@ def _publish_stream(
         return
     if _is_local(folder):
         Path(folder).mkdir(parents=True, exist_ok=True)  # renaming makes no folders
-    FileSystems.rename(paths, targets)
+    left = [(path, target) for path, target in zip(paths, targets, strict=True) if not _moved(path, target)]
+    FileSystems.rename([path for path, _ in left], [target for _, target in left])
+
+
+def _moved(path: str, target: str) -> bool:
+    return bool(FileSystems.exists(target)) and not FileSystems.exists(path)
 
 
 def _folder(output: str) -> str:

@@ -154,10 +154,11 @@ class MergeReportsFn(beam.CombineFn):
         return accumulator
 
 
-def write_manifest(report: ReportPart, path: str) -> None:
+def write_manifest(report: ReportPart, path: str) -> ReportPart:
     """Writes the report as JSON, in place of what may be there."""
     with create(path) as file:
         file.write(msgspec.json.encode(report))
+    return report
 
 
 def read_manifest(path: str) -> ReportPart:
@@ -168,7 +169,7 @@ def read_manifest(path: str) -> ReportPart:
 
 @dataclass
 class WriteManifest(beam.PTransform):
-    """Parts of the report (ReportPart; at least one) -> one JSON file at `path`."""
+    """Parts of the report (ReportPart; at least one) -> the report, as a JSON file at `path`, too."""
 
     path: str
 

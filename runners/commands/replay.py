@@ -22,7 +22,13 @@ def add(commands: Any) -> None:
     parser.set_defaults(run=_run)
 
 
-def _run(args: argparse.Namespace) -> None:
+def _run(args: argparse.Namespace) -> int | None:
+    options = replay_options(args)
+    if options.dataflow is not None:
+        from huntbeam.runners.dataflow_replay import run_dataflow
+
+        return run_dataflow(options)
     from huntbeam.runners.direct import run_replay
 
-    run_replay(replay_options(args))
+    run_replay(options)
+    return None

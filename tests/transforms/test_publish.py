@@ -1,6 +1,7 @@
 import io
 import json
 from pathlib import Path
+from typing import BinaryIO
 
 import fastavro
 import pyarrow.parquet as pq
@@ -9,7 +10,8 @@ from apache_beam.io.filesystems import FileSystems
 
 from huntbeam.schemas.arrow import arrow_schema
 from huntbeam.schemas.streams import STREAMS
-from huntbeam.transforms.publish import OutputError, discard, prepare, publish
+from huntbeam.transforms import publish as publishing
+from huntbeam.transforms.publish import OutputError, discard, prepare, publish, publish_again
 from huntbeam.transforms.report import ReportPart, WrittenFile
 from huntbeam.transforms.row_writers import Format
 
@@ -250,3 +252,66 @@ def test_discard_keeps_earlier_results_that_could_not_be_put_back(
     monkeypatch.undo()
     discard(prepare(str(tmp_path), overwrite=True))
     assert {name: (tmp_path / name).read_bytes() for name in _tree(tmp_path)} == before
+
+
+@pytest.mark.parametrize("earlier", [False, True])
+def test_what_is_killed_at_any_step_goes_on_at_the_next_attempt(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, earlier: bool
+) -> None:
+    """As a runner does it that tries a failed step again."""
+    attempts = 0
+    for kill_at in range(100):
+        output = tmp_path / str(kill_at)
+        if earlier:
+            _complete(output, "old", "older", "oldest")
+        aside = prepare(str(output), overwrite=True)
+        files = [_aside_file(aside, "sysmon_join", f"part-{n}", text) for n, text in enumerate("abcd")]
+        made = str(output), aside, ReportPart(files), TWO, Format.JSONL, {"seconds": 1.5}
+        with monkeypatch.context() as patch:
+            _die_at(patch, kill_at)
+            try:
+                rows = publish_again(*made)
+            except KeyboardInterrupt:
+                attempts += 1
+                rows = {}
+        if not rows:
+            rows = publish_again(*made)
+        assert rows == {"sysmon_join": 4, "dead_letters": 0}
+        names = [f"sysmon_join/part-0000{n}-of-00004.jsonl" for n in range(4)]
+        assert _tree(output) == ["_SUCCESS", "dead_letters/part-00000-of-00001.jsonl", *names]
+        assert [(output / name).read_text() for name in names] == list("abcd")
+        assert publish_again(*made) == rows
+        if attempts <= kill_at:
+            break
+    assert attempts > 6
+
+
+def _die_at(patch: pytest.MonkeyPatch, step: int) -> None:
+    """Ends the process, so to speak, before the given step on files."""
+    left, rename, create_ = step, FileSystems.rename, publishing.create
+
+    def die() -> None:
+        nonlocal left
+        left -= 1
+        if left < 0:
+            raise KeyboardInterrupt
+
+    def one_by_one(sources: list[str], targets: list[str]) -> None:
+        for source, target in zip(sources, targets, strict=True):
+            die()
+            rename([source], [target])
+
+    def create(path: str) -> BinaryIO:
+        die()
+        return create_(path)
+
+    patch.setattr(FileSystems, "rename", staticmethod(one_by_one))
+    patch.setattr(publishing, "create", create)
+    patch.setattr(publishing, "_restore", lambda *_: None)  # a killed process puts nothing back
+
+
+def test_a_folder_aside_that_is_gone_is_an_error(tmp_path: Path) -> None:
+    aside = prepare(str(tmp_path / "out"), overwrite=False)
+    discard(aside)
+    with pytest.raises(OSError, match="another run used this folder"):
+        publish_again(str(tmp_path / "out"), aside, ReportPart([]), TWO, Format.JSONL, {})
