@@ -30,6 +30,8 @@ from huntbeam.transforms.join import JoinKind
 from huntbeam.transforms.join_bounded import JoinBounded
 from huntbeam.transforms.join_keyed import Waits
 from huntbeam.transforms.join_unbounded import JoinUnbounded
+from huntbeam.transforms.suppression.bounded import SuppressBounded
+from huntbeam.transforms.suppression.unbounded import SuppressUnbounded
 from huntbeam.transforms.windows_bounded import CountBounded
 from huntbeam.transforms.windows_unbounded import CountUnbounded
 
@@ -65,6 +67,7 @@ class Steps:
     anomalies: tuple[AnomalyRule, ...] = ()
     correlations: Known | None = None
     depths: int = 0  # of correlations: those of each name alerts of those before it
+    suppress_ms: int | None = None  # one alert a rule and group in so long
 
 
 class _Wiring(NamedTuple):
@@ -73,11 +76,13 @@ class _Wiring(NamedTuple):
     windows: beam.PTransform
     anomalies: beam.PTransform
     correlations: beam.PTransform | None
+    suppression: beam.PTransform | None
 
 
 def output_streams(steps: Steps) -> list[str]:
     """The streams that a graph puts out."""
     optional = {streams.EVENTS: steps.events, streams.DUPLICATES: steps.dedupe, streams.ALERTS: steps.rules}
+    optional |= {streams.SUPPRESSED: steps.rules and steps.suppress_ms is not None}
     optional[streams.ANOMALIES] = bool(steps.anomalies)
     return [name for name in streams.STREAMS if optional.get(name, True) and name not in steps.without]
 
@@ -111,20 +116,21 @@ def build(digested: beam.PCollection, steps: Steps) -> dict[str, beam.PCollectio
     if steps.events:
         out[streams.EVENTS] = split[streams.EVENTS]
     if steps.rules:
-        out[streams.ALERTS] = _alerted(rows, wiring)
+        out |= _alerted(rows, wiring)
     return {name: out[name] for name in output_streams(steps)}
 
 
 def _wiring(steps: Steps) -> _Wiring:
     """The one place where bounded and unbounded part."""
-    clock = steps.clock
+    clock, known = steps.clock, steps.correlations
     if clock is None:
         return _Wiring(
             DedupeBounded(),
             JoinBounded(steps.join),
             CountBounded(steps.counters, steps.window_ms),
             FindAnomaliesBounded(steps.anomalies, steps.window_ms),
-            None if steps.correlations is None else CorrelateBounded(steps.correlations, steps.depths),
+            None if known is None else CorrelateBounded(known, steps.depths),
+            None if steps.suppress_ms is None else SuppressBounded(steps.suppress_ms),
         )
     return _Wiring(
         DedupeUnbounded(clock.dedupe_window_ms),
@@ -138,18 +144,24 @@ def _wiring(steps: Steps) -> _Wiring:
         ),
         FindAnomaliesUnbounded(steps.anomalies, steps.window_ms, clock.allowed_lateness_ms),
         None
-        if steps.correlations is None
-        else CorrelateUnbounded(steps.correlations, steps.depths, clock.correlation_wait_ms, clock.allowed_lateness_ms),
+        if known is None
+        else CorrelateUnbounded(known, steps.depths, clock.correlation_wait_ms, clock.allowed_lateness_ms),
+        None
+        if steps.suppress_ms is None or known is None
+        else SuppressUnbounded(steps.suppress_ms, known, clock.allowed_lateness_ms),
     )
 
 
-def _alerted(rows: beam.PCollection, wiring: _Wiring) -> beam.PCollection:
-    """What rules found in events, and correlations in several."""
+def _alerted(rows: beam.PCollection, wiring: _Wiring) -> dict[str, beam.PCollection]:
+    """What rules found in events, and correlations in several; by stream, where some are suppressed."""
     alerts = rows | "Alerts" >> beam.FlatMap(_alerts).with_output_types(Batch)
-    if wiring.correlations is None:
-        return alerts
-    hits = rows | "Hits" >> beam.FlatMap(_hits).with_output_types(Batch)
-    return (alerts, hits | "Correlations" >> wiring.correlations) | "AllAlerts" >> beam.Flatten()
+    if wiring.correlations is not None:
+        hits = rows | "Hits" >> beam.FlatMap(_hits).with_output_types(Batch)
+        alerts = (alerts, hits | "Correlations" >> wiring.correlations) | "AllAlerts" >> beam.Flatten()
+    if wiring.suppression is None:
+        return {streams.ALERTS: alerts}
+    found: dict[str, beam.PCollection] = alerts | "Suppress" >> wiring.suppression
+    return found
 
 
 def _split(digested: Digested, countable: bool) -> Iterator[TaggedOutput]:

@@ -43,6 +43,7 @@ class StepOptions:
     rule_cache: str | None
     strict: bool
     anomaly_rules: tuple[AnomalyRule, ...]
+    suppress_ms: int | None  # None: all alerts are shown
 
 
 COUNTERS_HELP = """\
@@ -94,6 +95,12 @@ def add_step_arguments(parser: argparse.ArgumentParser) -> Any:
         help="rules for what stands out in window counts and connects; what they find is the stream `anomalies`; "
         "repeatable",
     )
+    steps.add_argument(
+        "--suppress",
+        metavar="TIME",
+        help="one alert of a rule and host, or of a correlation and its group, in each TIME of event time: the "
+        "earliest, with a count of the others, which are the stream `suppressed` (off)",
+    )
     add_rule_arguments(parser)
     return steps
 
@@ -136,6 +143,7 @@ def step_values(args: argparse.Namespace) -> dict[str, Any]:
         "window_ms": duration("--window", args.window),
         "counters": counters,
         "anomaly_rules": _anomaly_rules(args.anomaly_rules, counters),
+        "suppress_ms": _suppress(args),
         "streams": _streams(args.streams),
         "without": _without(args.without),
         "hosts": tuple(host.lower() for host in args.host),
@@ -149,6 +157,14 @@ def _anomaly_rules(paths: Sequence[str], counters: Sequence[Counter]) -> tuple[A
     from huntbeam.transforms.anomaly.rules import load_rules  # YAML is loaded by those alone who have rules
 
     return load_rules(paths, counters)
+
+
+def _suppress(args: argparse.Namespace) -> int | None:
+    if args.suppress is None:
+        return None
+    if not args.rules:
+        raise OptionError("--suppress: without --rules there are no alerts; name some rules, or leave it out")
+    return duration("--suppress", args.suppress)
 
 
 def duration(option: str, written: str) -> int:

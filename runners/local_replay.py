@@ -37,6 +37,7 @@ def steps_of(options: ReplayOptions, planned: Planned) -> Steps:
         anomalies=options.anomaly_rules,
         correlations=planned.correlations,
         depths=planned.correlations.depths if planned.correlations is not None else 0,
+        suppress_ms=options.suppress_ms,
     )
 
 

@@ -96,6 +96,7 @@ def stream_job(options: StreamOptions, read_time: bool) -> Stream:
         options.anomaly_rules,
         planned.correlations,
         max(1, planned.correlations.depths) if planned.correlations is not None else 0,  # rules may come to have some
+        options.suppress_ms,
     )
     sinks = [
         Sink(stream, options.outputs[stream], options.encoding, options.max_record_bytes)

@@ -19,6 +19,7 @@ DEAD_LETTERS = "dead_letters"
 DUPLICATES = "duplicates"
 EVENTS = "sysmon_events"
 ALERTS = "alerts"
+SUPPRESSED = "suppressed"
 ANOMALIES = "anomalies"
 
 STREAMS: dict[str, type[msgspec.Struct]] = {
@@ -31,5 +32,6 @@ STREAMS: dict[str, type[msgspec.Struct]] = {
     DUPLICATES: Duplicate,
     EVENTS: SysmonEvent,
     ALERTS: Alert,
+    SUPPRESSED: Alert,
     ANOMALIES: Anomaly,
 }

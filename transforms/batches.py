@@ -13,6 +13,8 @@ from huntbeam.schemas.correlation import CorrelationAlert, Grouped
 from huntbeam.schemas.streams import STREAMS
 from huntbeam.schemas.sysmon import ContextCreate, ProcessTerminate
 from huntbeam.transforms.digest import Digested
+from huntbeam.transforms.suppression.evaluate import Placed
+from huntbeam.transforms.suppression.keyed import Coming
 from huntbeam.transforms.windows import Accumulator
 
 ROW_BYTES = 700  # of a row, about
@@ -58,6 +60,8 @@ _RECORDS: tuple[type[Any], ...] = (
     Accumulator,
     Grouped,
     CorrelationAlert,
+    Coming,
+    Placed,
 )
 _DECODE: dict[str, Callable[[msgspec.Raw], list[Any]]] = {
     record.__name__: msgspec.msgpack.Decoder(list[record]).decode  # type: ignore[valid-type]

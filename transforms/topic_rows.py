@@ -45,6 +45,7 @@ _KEYS: dict[str, str | None] = {
 _UID = "event_uid"
 _TOPICS = {
     streams.ALERTS: "windows_alerts",  # as HELK calls it
+    streams.SUPPRESSED: "windows_alerts_suppressed",
     streams.ANOMALIES: "SYSMON_ANOMALIES",  # "anomalies" alone says nothing beside other teams' topics
 }
 

@@ -23,6 +23,9 @@ class Known(Protocol):
     def naming(self, rule_id: str, version: str) -> Sequence[Correlation]:
         """The correlations that name one of this id and version."""
 
+    def timespan_ms(self, rule_id: str) -> int:
+        """The timespan of the correlation that has this id now; 0 where none has it."""
+
 
 class FixedCorrelations:
     """Known of a run whose rules stay as they are."""
@@ -44,6 +47,10 @@ class FixedCorrelations:
     def naming(self, rule_id: str, version: str) -> Sequence[Correlation]:
         """See Known."""
         return self._naming.get(rule_id, ()) if self.find(rule_id, version) is not None else ()
+
+    def timespan_ms(self, rule_id: str) -> int:
+        """See Known."""
+        return self._by_id[rule_id].timespan_ms if rule_id in self._by_id else 0
 
     def naming_rule(self, rule_id: str) -> Sequence[Correlation]:
         """The correlations that name a rule on events, which has no version of its own."""

@@ -361,6 +361,9 @@ class Changing:
     def naming(self, rule_id: str, version: str) -> Sequence[Correlation]:
         return ()
 
+    def timespan_ms(self, rule_id: str) -> int:
+        return 0
+
 
 def test_a_correlation_that_a_worker_has_not_yet_is_waited_for() -> None:
     known = Changing()
