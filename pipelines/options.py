@@ -14,6 +14,7 @@ import msgspec
 from huntbeam.schemas import streams
 from huntbeam.schemas.anomaly import AnomalyRule
 from huntbeam.schemas.clock import EventTime, parse_duration
+from huntbeam.schemas.ecs import AlertFormat
 from huntbeam.schemas.errors import UnusableError
 from huntbeam.schemas.window import BUILT_IN, Counter
 from huntbeam.transforms.join import JoinKind
@@ -44,6 +45,7 @@ class StepOptions:
     strict: bool
     anomaly_rules: tuple[AnomalyRule, ...]
     suppress_ms: int | None  # None: all alerts are shown
+    alert_format: AlertFormat
 
 
 COUNTERS_HELP = """\
@@ -101,6 +103,12 @@ def add_step_arguments(parser: argparse.ArgumentParser) -> Any:
         help="one alert of a rule and host, or of a correlation and its group, in each TIME of event time: the "
         "earliest, with a count of the others, which are the stream `suppressed` (off)",
     )
+    steps.add_argument(
+        "--alert_format",
+        choices=[e.value for e in AlertFormat],
+        default=AlertFormat.COLUMNS.value,
+        help="ecs: alerts as documents of the Elastic Common Schema, in JSON alone (default: columns)",
+    )
     add_rule_arguments(parser)
     return steps
 
@@ -144,6 +152,7 @@ def step_values(args: argparse.Namespace) -> dict[str, Any]:
         "counters": counters,
         "anomaly_rules": _anomaly_rules(args.anomaly_rules, counters),
         "suppress_ms": _suppress(args),
+        "alert_format": AlertFormat(args.alert_format),
         "streams": _streams(args.streams),
         "without": _without(args.without),
         "hosts": tuple(host.lower() for host in args.host),
@@ -157,6 +166,15 @@ def _anomaly_rules(paths: Sequence[str], counters: Sequence[Counter]) -> tuple[A
     from huntbeam.transforms.anomaly.rules import load_rules  # YAML is loaded by those alone who have rules
 
     return load_rules(paths, counters)
+
+
+def refuse_ecs(alert_format: AlertFormat, option: str, written: str) -> None:
+    """Raises OptionError for alerts as documents in what has typed columns: their objects have no fixed fields."""
+    if alert_format is AlertFormat.ECS:
+        raise OptionError(
+            f"--alert_format ecs: {option} {written} has typed columns, which such documents have not; write JSON, or "
+            "leave --alert_format out"
+        )
 
 
 def _suppress(args: argparse.Namespace) -> int | None:

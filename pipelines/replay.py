@@ -9,6 +9,7 @@ import apache_beam as beam
 from apache_beam.metrics import Metrics
 
 from huntbeam.pipelines.graph import Steps, build
+from huntbeam.schemas.ecs import AlertFormat
 from huntbeam.transforms.digest import Digested, Plan
 from huntbeam.transforms.publish import PublishResults
 from huntbeam.transforms.read import Span
@@ -29,6 +30,7 @@ class Replay:
     aside: str
     manifest: str
     publish: PublishResults | None = None  # in the job; else whoever runs it publishes the files
+    alerts: AlertFormat = AlertFormat.COLUMNS
     ticket: str = ""  # of a scanner that reads already (scan.prepare); without one each span is read where it lands
 
 
@@ -37,7 +39,7 @@ def replay(pipeline: beam.Pipeline, job: Replay) -> None:
     digested = pipeline | "Read" >> ReadArchive(job.spans, job.plan, job.ticket)
     report = digested | "Report" >> beam.Map(_report)
     files = [
-        batches | f"Write_{stream}" >> WriteRows(stream, job.aside, job.format)
+        batches | f"Write_{stream}" >> WriteRows(stream, job.aside, job.format, alerts=job.alerts)
         for stream, batches in build(digested, job.steps).items()
     ]
     written = files | "Files" >> beam.Flatten() | "Written" >> beam.Map(_written)

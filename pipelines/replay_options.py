@@ -6,7 +6,14 @@ import argparse
 from dataclasses import dataclass
 
 from huntbeam.pipelines.dataflow_options import DATAFLOW, DataflowOptions, add_dataflow_arguments, dataflow_options
-from huntbeam.pipelines.options import COUNTERS_HELP, OptionError, StepOptions, add_step_arguments, step_values
+from huntbeam.pipelines.options import (
+    COUNTERS_HELP,
+    OptionError,
+    StepOptions,
+    add_step_arguments,
+    refuse_ecs,
+    step_values,
+)
 from huntbeam.schemas.clock import instant, parse_time
 
 DIRECT = "direct"
@@ -88,8 +95,11 @@ def replay_options(args: argparse.Namespace) -> ReplayOptions:
     since, until = _time("--since", args.since), _time("--until", args.until)
     if since and until and since >= until:
         raise OptionError(f"--since {args.since} is not before --until {args.until}: nothing would be left")
+    values = step_values(args)
+    if args.format != FORMATS[0]:
+        refuse_ecs(values["alert_format"], "--format", args.format)
     return ReplayOptions(
-        **step_values(args),
+        **values,
         input=tuple(args.input),
         output=args.output,
         format=args.format,

@@ -12,6 +12,7 @@ from huntbeam.pipelines.options import (
     StepOptions,
     add_step_arguments,
     duration,
+    refuse_ecs,
     step_values,
 )
 from huntbeam.schemas.streams import STREAMS
@@ -199,6 +200,8 @@ def stream_options(args: argparse.Namespace) -> StreamOptions:
     if args.max_record_bytes < LEAST_RECORD_BYTES:
         raise OptionError(f"--max_record_bytes {args.max_record_bytes}: write {LEAST_RECORD_BYTES} or more")
     values = step_values(args)
+    if args.encoding != Encoding.JSON:
+        refuse_ecs(values["alert_format"], "--encoding", args.encoding)
     return StreamOptions(
         **values,
         on=args.on,

@@ -46,7 +46,8 @@ def replay_job(
 ) -> Replay:
     """A replay that writes into a folder aside."""
     manifest = FileSystems.join(aside, MANIFEST)
-    return Replay(spans, plan, steps, Format(options.format), aside, manifest, ticket=ticket)
+    form = Format(options.format)
+    return Replay(spans, plan, steps, form, aside, manifest, alerts=options.alert_format, ticket=ticket)
 
 
 def execute(

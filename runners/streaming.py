@@ -99,7 +99,7 @@ def stream_job(options: StreamOptions, read_time: bool) -> Stream:
         options.suppress_ms,
     )
     sinks = [
-        Sink(stream, options.outputs[stream], options.encoding, options.max_record_bytes)
+        Sink(stream, options.outputs[stream], options.encoding, options.max_record_bytes, options.alert_format)
         for stream in output_streams(steps)
     ]
     return Stream(options.topics, planned.plan, steps, sinks, _seeds(options))

@@ -19,6 +19,7 @@ from apache_beam.transforms.external import (
     NamedTupleBasedPayloadBuilder,
 )
 
+from huntbeam.schemas.ecs import AlertFormat
 from huntbeam.transforms.batches import Batch
 from huntbeam.transforms.topic_rows import Encoding, RowEncoder
 
@@ -56,6 +57,7 @@ class Sink:
     topic: str
     encoding: Encoding
     max_record_bytes: int
+    alerts: AlertFormat = AlertFormat.COLUMNS
 
 
 @dataclass
@@ -115,7 +117,8 @@ class EncodeRowsFn(beam.DoFn):
 
     def setup(self) -> None:
         """Once a worker process and step."""
-        self._encode = RowEncoder(self._sink.stream, self._sink.encoding, self._sink.max_record_bytes).encode
+        sink = self._sink
+        self._encode = RowEncoder(sink.stream, sink.encoding, sink.max_record_bytes, sink.alerts).encode
 
     def process(self, batch: Batch) -> Iterator[tuple[bytes | None, bytes]]:
         """A batch."""

@@ -5,12 +5,15 @@ A format's library is imported with its first writer: a run without Parquet or A
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from enum import StrEnum
 from typing import Any, BinaryIO, Protocol
 
 import msgspec
 
+from huntbeam.schemas import ecs
+from huntbeam.schemas.alert import Alert
+from huntbeam.schemas.ecs import AlertFormat
 from huntbeam.schemas.json_rows import json_lines
 
 GROUP_ROWS = 50_000  # a Parquet row group ends at whichever comes first
@@ -43,14 +46,15 @@ class RowWriter(Protocol):
 
 
 class JsonLinesWriter:
-    """One JSON object a line."""
+    """One JSON object a line; `lines` makes them of rows."""
 
-    def __init__(self, file: BinaryIO) -> None:
+    def __init__(self, file: BinaryIO, lines: Callable[[Sequence[Any]], bytes] = json_lines) -> None:
         self._file = file
+        self._lines = lines
 
     def write(self, rows: Sequence[msgspec.Struct]) -> None:
         """Writes the rows at once."""
-        self._file.write(json_lines(rows))
+        self._file.write(self._lines(rows))
 
     def close(self) -> None:
         """JSON lines have no end mark."""
@@ -128,12 +132,16 @@ class AvroRowWriter:
         self._writer.flush()
 
 
-def row_writer(file: BinaryIO, record: type[msgspec.Struct], file_format: Format) -> RowWriter:
-    """The writer of a format for rows of one type."""
+def row_writer(
+    file: BinaryIO, record: type[msgspec.Struct], file_format: Format, alerts: AlertFormat = AlertFormat.COLUMNS
+) -> RowWriter:
+    """The writer of a format for rows of one type; `alerts` is how JSON lines have alerts."""
     match file_format:
         case Format.PARQUET:
             return ParquetRowWriter(file, record)
         case Format.AVRO:
             return AvroRowWriter(file, record)
+        case Format.JSONL if record is Alert and alerts is AlertFormat.ECS:
+            return JsonLinesWriter(file, ecs.json_lines)
         case Format.JSONL:
             return JsonLinesWriter(file)

@@ -14,10 +14,12 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from huntbeam.schemas import streams
+from huntbeam.schemas import ecs, streams
+from huntbeam.schemas.alert import Alert
 from huntbeam.schemas.avro import avro_record, avro_schema
 from huntbeam.schemas.clock import instant
 from huntbeam.schemas.dead_letter import RecordError
+from huntbeam.schemas.ecs import AlertFormat
 from huntbeam.schemas.record import Kind, columns
 from huntbeam.schemas.streams import STREAMS
 from huntbeam.transforms.row_limit import shorten
@@ -26,6 +28,7 @@ SCHEMA_VERSION = 1  # rises when a column goes or changes its meaning; a new nul
 MAX_RECORD_BYTES = 900_000  # key and value; a broker takes 1,048,588 with headers, batch and all
 LEAST_RECORD_BYTES = 8_000  # every column at its shortest fits into this
 
+_KEY_BYTES = 64  # more than the ids have
 _VERSION, _CUT = "schema_version", "truncated_fields"
 _AVRO_FIELDS = (
     {"name": _VERSION, "type": "int", "doc": "Version of the columns"},
@@ -78,12 +81,20 @@ def avro_schema_for_topic(stream: str) -> dict[str, Any]:
 class RowEncoder:
     """Rows of one stream to keys and values; none is longer than max_record_bytes. Cannot be pickled."""
 
-    def __init__(self, stream: str, encoding: Encoding, max_record_bytes: int = MAX_RECORD_BYTES) -> None:
+    def __init__(
+        self,
+        stream: str,
+        encoding: Encoding,
+        max_record_bytes: int = MAX_RECORD_BYTES,
+        alerts: AlertFormat = AlertFormat.COLUMNS,
+    ) -> None:
         if max_record_bytes < LEAST_RECORD_BYTES:
             raise ValueError(f"{max_record_bytes} bytes are too few for a record; {LEAST_RECORD_BYTES} are enough")
         self._key_column = _KEYS.get(stream, _UID)
         self._limit = max_record_bytes
         self._value = _json_value if encoding is Encoding.JSON else _avro_values(stream)
+        if alerts is AlertFormat.ECS and STREAMS[stream] is Alert:
+            self._value = _ecs_values(max_record_bytes - _KEY_BYTES)
         self._size = _json_size if encoding is Encoding.JSON else _utf8_size
 
     def encode(self, row: msgspec.Struct) -> tuple[bytes | None, bytes]:
@@ -111,6 +122,17 @@ _TAIL = f',"{_VERSION}":{SCHEMA_VERSION}}}'.encode()
 def _json_value(row: msgspec.Struct, cut: tuple[str, ...]) -> bytes:
     value = _encode(row)[:-1] + _TAIL
     return value[:-1] + b',"%s":%s}' % (_CUT.encode(), _encode(cut)) if cut else value
+
+
+def _ecs_values(limit: int) -> Callable[[Any, tuple[str, ...]], bytes]:
+    """Documents; one that is too long has no text twice, so that as much is saved as is cut."""
+
+    def value(row: Any, cut: tuple[str, ...]) -> bytes:
+        marks = {_VERSION: SCHEMA_VERSION} | ({_CUT: cut} if cut else {})
+        whole = _encode(ecs.document(row, marks))
+        return whole if len(whole) <= limit else _encode(ecs.document(row, marks, copies=False))
+
+    return value
 
 
 def _json_size(text: str) -> int:

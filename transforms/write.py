@@ -20,6 +20,7 @@ from apache_beam.metrics.metric import Metrics
 from apache_beam.transforms.window import GlobalWindow
 from apache_beam.utils.windowed_value import WindowedValue
 
+from huntbeam.schemas.ecs import AlertFormat
 from huntbeam.schemas.streams import STREAMS
 from huntbeam.transforms.report import ReportPart, WrittenFile, merge
 from huntbeam.transforms.row_writers import Format, row_writer
@@ -36,13 +37,13 @@ def create(path: str) -> BinaryIO:
 class _OpenFile:
     """A file being written; it is closed by exactly one of finish() and abort()."""
 
-    def __init__(self, stream: str, folder: str, file_format: Format) -> None:
+    def __init__(self, stream: str, folder: str, file_format: Format, alerts: AlertFormat) -> None:
         self._stream = stream
         self._path = FileSystems.join(folder, stream, f"part-{uuid4().hex}{file_format.suffix}")
         self._rows = 0
         self._file = create(self._path)
         try:
-            self._writer = row_writer(self._file, STREAMS[stream], file_format)
+            self._writer = row_writer(self._file, STREAMS[stream], file_format, alerts)
         except BaseException:
             self._file.close()
             raise
@@ -71,8 +72,15 @@ class _OpenFile:
 class WriteBatchesFn(beam.DoFn):
     """One file a bundle, opened with its first row; a new one after max_file_bytes."""
 
-    def __init__(self, stream: str, folder: str, file_format: Format, max_file_bytes: int) -> None:
-        self._stream, self._folder, self._format = stream, folder, file_format
+    def __init__(
+        self,
+        stream: str,
+        folder: str,
+        file_format: Format,
+        max_file_bytes: int,
+        alerts: AlertFormat = AlertFormat.COLUMNS,
+    ) -> None:
+        self._stream, self._folder, self._format, self._alerts = stream, folder, file_format, alerts
         self._max_file_bytes = max_file_bytes
         self._rows_written = Metrics.counter(self.__class__, "rows_written")
         self._open: _OpenFile | None = None
@@ -96,7 +104,7 @@ class WriteBatchesFn(beam.DoFn):
 
     def _write(self, batch: Sequence[msgspec.Struct]) -> None:
         if self._open is None:
-            self._open = _OpenFile(self._stream, self._folder, self._format)
+            self._open = _OpenFile(self._stream, self._folder, self._format, self._alerts)
         self._open.write(batch)
         if self._open.size() >= self._max_file_bytes:
             self._finish()
@@ -127,10 +135,11 @@ class WriteRows(beam.PTransform):
     folder: str
     format: Format
     max_file_bytes: int = MAX_FILE_BYTES
+    alerts: AlertFormat = AlertFormat.COLUMNS
 
     def expand(self, batches: beam.PCollection) -> beam.PCollection:
         """Wires."""
-        fn = WriteBatchesFn(self.stream, self.folder, self.format, self.max_file_bytes)
+        fn = WriteBatchesFn(self.stream, self.folder, self.format, self.max_file_bytes, self.alerts)
         return batches | "WriteFiles" >> beam.ParDo(fn).with_output_types(WrittenFile)
 
 

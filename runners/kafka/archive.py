@@ -39,6 +39,7 @@ from huntbeam.runners.kafka.reading import (
 )
 from huntbeam.runners.kafka.seen import ReadClock, SeenSet
 from huntbeam.schemas.dead_letter import Original, RecordError, dead_letter
+from huntbeam.schemas.ecs import as_columns
 from huntbeam.schemas.streams import STREAMS
 from huntbeam.transforms.topic_rows import decode_value, topic_name
 
@@ -212,7 +213,7 @@ class _Archive:
 
     def _row(self, chunk: Chunk, stream: str, value: bytes, message: Message) -> None:
         try:
-            row = decode_value(value)
+            row = as_columns(decode_value(value))
             typed = typed_row(row, stream)
         except RecordError as error:
             topic, partition = place_of(message)

@@ -49,6 +49,7 @@ from huntbeam.runners.kafka.reading import (
 from huntbeam.runners.kafka.seen import Identity, ReadClock, SeenSet, identity
 from huntbeam.runners.kafka.topics import TopicSpec, ensure_topics
 from huntbeam.schemas.dead_letter import RecordError
+from huntbeam.schemas.ecs import as_columns
 from huntbeam.transforms.topic_rows import decode_value
 
 TRANSACTION_SECONDS = 1.0
@@ -116,7 +117,7 @@ def identity_of(value: bytes | None) -> Identity | None:
     if value is None:
         return None
     try:
-        return identity(decode_value(value))
+        return identity(as_columns(decode_value(value)))
     except RecordError:
         return None
 
