@@ -1,7 +1,8 @@
-"""Rules on a real Kafka and Flink: the alerts and anomalies that a replay with the same rules gives."""
+"""Rules on a real Kafka and Flink: one job gives the alerts, suppressed ones and anomalies that a replay gives."""
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,9 @@ import pytest
 from huntbeam.runners.stack.stack import Stack
 from tests.conftest import ROOT, Rows, run_replay
 from tests.e2e.jobs import SHORT, eventually, streaming
+from tests.events import wlb7
+from tests.pipelines.test_replay_correlations import BASES
+from tests.pipelines.test_stream_correlations import CHAIN, FACTS
 
 ANOMALIES = """\
 kind: threshold
@@ -25,33 +29,39 @@ severity: informational
 counter: process_image
 """
 
-pytestmark = [pytest.mark.e2e, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(900)]
+STREAMS = ("alerts", "suppressed", "anomalies")
 
 
-def test_all_windows_rules_give_replays_alerts(stack: Stack, shared: Path, tmp_path: Path) -> None:
-    source = shared / "sigma" / "regression.wlb8.ndjson"
-    rules = ("--rules", str(shared / "sigma" / "sigmahq-windows-rules.tar.gz"), "--rule_cache", str(tmp_path / "cache"))
-    replayed = run_replay(tmp_path / "out", source, options=rules)["alerts"]
-    wanted = {row["event_uid"]: row for row in replayed}
-    assert len(wanted) > 83
-    with streaming(stack.addresses(), *SHORT, *rules) as (job, feeder):
-        feeder.send(source.read_bytes().splitlines())
-        job.await_rows("alerts", len(wanted))
-        found = {row["event_uid"]: row for row in job.rows("alerts")}
-    for row in found.values():
-        del row["schema_version"]
-    assert found == wanted
-
-
-def test_anomaly_rules_give_replays_anomalies(stack: Stack, tmp_path: Path) -> None:
-    source, rules = ROOT / "samples" / "logs" / "winlogbeat7.ndjson", tmp_path / "anomalies.yml"
-    rules.write_text(ANOMALIES)
-    options = ("--anomaly_rules", str(rules))
-    wanted = valid(run_replay(tmp_path / "out", source, options=(*options, "--window", "20s"))["anomalies"])
-    assert {row["kind"] for row in wanted.values()} == {"threshold", "first_seen"}
-    with streaming(stack.addresses(), *SHORT, *options) as (job, feeder):
-        feeder.send(source.read_bytes().splitlines())
-        eventually(lambda: valid(job.rows("anomalies")) == wanted)
+def test_rules_correlations_and_anomalies_give_what_replay_gives(stack: Stack, shared: Path, tmp_path: Path) -> None:
+    """All Windows rules of SigmaHQ, a chain of correlations, suppression and anomaly rules at once."""
+    (tmp_path / "chain.yml").write_text("---\n".join((*CHAIN, *BASES)))
+    (tmp_path / "anomalies.yml").write_text(ANOMALIES)
+    (tmp_path / "chain.ndjson").write_text("".join(json.dumps(wlb7(fact)) + "\n" for fact in FACTS))
+    sources = (
+        shared / "sigma" / "regression.wlb8.ndjson",
+        ROOT / "samples" / "logs" / "winlogbeat7.ndjson",
+        tmp_path / "chain.ndjson",
+    )
+    options = (
+        "--rules",
+        str(shared / "sigma" / "sigmahq-windows-rules.tar.gz"),
+        "--rules",
+        str(tmp_path / "chain.yml"),
+    )
+    options += ("--rule_cache", str(tmp_path / "cache"), "--suppress", "1h")
+    options += ("--anomaly_rules", str(tmp_path / "anomalies.yml"))
+    replayed = run_replay(tmp_path / "out", *sources, options=(*options, "--window", "20s"))
+    wanted = {stream: valid(replayed[stream]) for stream in STREAMS}
+    assert {"rule", "event_count", "temporal_ordered"} == {row["rule_type"] for row in wanted["alerts"].values()}
+    assert len(wanted["alerts"]) > 83
+    assert wanted["suppressed"]
+    assert {row["kind"] for row in wanted["anomalies"].values()} == {"threshold", "first_seen"}
+    with streaming(stack.addresses(), *SHORT, "--correlation_wait", "5s", *options) as (job, feeder):
+        for source in sources:
+            feeder.send(source.read_bytes().splitlines())
+        for stream in STREAMS:
+            eventually(lambda stream=stream: valid(job.rows(stream)) == wanted[stream])  # type: ignore[misc]
 
 
 def valid(rows: Rows) -> dict[str, dict[str, object]]:
