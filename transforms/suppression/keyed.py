@@ -132,11 +132,14 @@ class SuppressionCore(msgspec.Struct, frozen=True):
     def shrink(
         self, _key: Slot, state: SlotState | None, brought: list[Came]
     ) -> tuple[Evaluation[Placed, SlotState], list[Came]]:
-        """The latest to come. What is given up unread is counted, is no row, and the alert shown says `truncated`."""
-        waiting = sorted(brought, key=_recency)
+        """First those that are rows of `suppressed` already are given up for a number, the earliest to come first.
+
+        Only when that is not enough rows are, unread: they are counted, and the alert that is shown says `truncated`.
+        """
+        waiting = sorted(brought, key=lambda one: (one.alert.row is not None, _recency(one)))
         over = waiting[: max(0, len(waiting) - self.most)]
         look = _Look(state or SlotState(), [])
-        look.state.more += len({one.alert.event_uid for one in over})
+        look.state.more += len({one.alert.event_uid for one in over}.difference(look.known))
         look.expire(over, self.size + self.allowed_lateness)
         look.give_up(max(1, self.most - len(waiting) + len(over)))
         return Evaluation([], look.state, len(look.state.held)), waiting[len(over) :]
@@ -151,19 +154,19 @@ class _Look:
 
     def __init__(self, state: SlotState, brought: Sequence[Came]) -> None:
         self.state = state
-        self._known = {one.event_uid: one for one in state.held}
+        self.known = {one.event_uid: one for one in state.held}
         self._rows: list[Placed] = []
         for one in sorted(brought, key=_recency):
             self._take_up(one.alert)
-        state.held = sorted(self._known.values(), key=lambda held: (held.time, held.event_uid))
+        state.held = sorted(self.known.values(), key=lambda held: (held.time, held.event_uid))
 
     def _take_up(self, alert: Coming) -> None:
-        held = self._known.get(alert.event_uid)
+        held = self.known.get(alert.event_uid)
         if held is None:
             if alert.retracted:  # of an alert that is forgotten, shown or not: whoever has it must hear of it
                 self._rows += [Placed(False, alert.row)] if alert.row is not None else []
                 return
-            held = self._known[alert.event_uid] = Held(alert.time, alert.event_uid)
+            held = self.known[alert.event_uid] = Held(alert.time, alert.event_uid)
         if alert.row is None:
             held.in_suppressed = held.in_suppressed or PUT_OUT
         held.row, held.retracted = alert.row or held.row, alert.retracted

@@ -273,6 +273,15 @@ def test_more_alerts_than_there_is_room_are_counted_and_say_so(apart: int) -> No
     assert not driver.cells
 
 
+def test_alerts_that_come_together_are_rows_however_many_they_are() -> None:
+    found = [Version(n // 60, alert(200 - n, f"{n:03}")) for n in range(180)]
+    placed, driver = run(found, [8] * 100, END, most=8)
+    (shown,), suppressed = final(placed)
+    assert (shown.event_uid, shown.suppressed_count, shown.truncated) == ("179", 179, True)
+    assert len(suppressed) == 179
+    assert not driver.cells
+
+
 def test_what_is_kept_of_a_slot_is_bounded() -> None:
     driver = Driver(core(8).log())
     for n in range(100):
