@@ -31,7 +31,8 @@ def load_rules(options: StepOptions, say: Callable[[str], object]) -> RuleSet:
 
 def loaded(rules: RuleSet) -> Iterator[str]:
     """What became of the rules, in a few lines."""
-    yield f"{len(rules.rules):,} rules ({rules.digest[:8]})"
+    correlations = f", {len(rules.correlations):,} correlations" if rules.correlations else ""
+    yield f"{len(rules.rules):,} rules{correlations} ({rules.digest[:8]})"
     if rules.errors:
         yield f"{len(rules.errors):,} rules cannot run; `huntbeam rules check` shows all:"
         yield from ("  " + told(error) for error in rules.errors[:SHOWN])

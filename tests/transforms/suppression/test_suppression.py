@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from base64 import b64decode
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -14,7 +15,7 @@ from huntbeam.schemas.alert import RULE, Alert
 from huntbeam.schemas.clock import HOUR, MINUTE, SECOND, instant
 from huntbeam.transforms.keyed_log import PutOut
 from huntbeam.transforms.suppression.evaluate import Placed, Slot, slot, suppress
-from huntbeam.transforms.suppression.keyed import COUNT_EVERY, Came, SuppressionCore, sort
+from huntbeam.transforms.suppression.keyed import COUNT_EVERY, ENTRY, Came, SuppressionCore, sort
 from tests.transforms.keyed import END, NOON, Brought, Crash, Driver, stream
 
 SIZE = HOUR
@@ -290,3 +291,27 @@ def test_what_is_kept_of_a_slot_is_bounded() -> None:
         driver.advance(NOON + n * SECOND + 500)
         (cell,) = driver.cells.values()
         assert sum(map(len, cell.entries)) < 8 * 200 + 1000
+
+
+def test_state_of_an_earlier_run_is_read() -> None:
+    """What stands in savepoints, alerts with their columns; a change needs a new version (transforms/state.py)."""
+    packed = (
+        "AZKVkpa4MjAyNy0wMS0xNVQwODowMDowMC4wMDFaoWHeABmkdGltZbgyMDI3LTAxLTE1VDA4OjAwOjAwLjAwMVqpZXZlbnRfdWlk"
+        "oWGocmV2aXNpb24AqXJldHJhY3RlZMKkaG9zdKR3cy03rHVzZXJfYWNjb3VudMCscHJvY2Vzc19wYXRowKlyZWNvcmRfaWTAp3J1"
+        "bGVfaWShY6pydWxlX3RpdGxloWOqcnVsZV9sZXZlbMCpcnVsZV90eXBlq2V2ZW50X2NvdW50pHRhZ3OQpmF0dGFja5CmYXV0aG9y"
+        "wKpyZWZlcmVuY2VzkKdydWxlc2V0oXOnbWF0Y2hlZIGkVXNlcqNhZGGlZXZlbnSArGNvbnRyaWJ1dGluZ5GhYbJjb250cmlidXRp"
+        "bmdfY291bnQBqmZpcnN0X3NlZW64MjAyNy0wMS0xNVQwODowMDowMC4wMDFaqWxhc3Rfc2VlbrgyMDI3LTAxLTE1VDA4OjAwOjAw"
+        "LjAwMVqpdHJ1bmNhdGVkwrBzdXBwcmVzc2VkX2NvdW50AMKTxAzW8cmSOBHhv/8zFJgAwsCWuDIwMjctMDEtMTVUMDg6MDA6MDAu"
+        "MDAyWqFi3gAZpHRpbWW4MjAyNy0wMS0xNVQwODowMDowMC4wMDJaqWV2ZW50X3VpZKFiqHJldmlzaW9uAKlyZXRyYWN0ZWTCpGhv"
+        "c3Skd3MtN6x1c2VyX2FjY291bnTArHByb2Nlc3NfcGF0aMCpcmVjb3JkX2lkwKdydWxlX2lkoWOqcnVsZV90aXRsZaFjqnJ1bGVf"
+        "bGV2ZWzAqXJ1bGVfdHlwZatldmVudF9jb3VudKR0YWdzkKZhdHRhY2uQpmF1dGhvcsCqcmVmZXJlbmNlc5CncnVsZXNldKFzp21h"
+        "dGNoZWSBpFVzZXKjYWRhpWV2ZW50gKxjb250cmlidXRpbmeRoWKyY29udHJpYnV0aW5nX2NvdW50AapmaXJzdF9zZWVuuDIwMjct"
+        "MDEtMTVUMDg6MDA6MDAuMDAyWqlsYXN0X3NlZW64MjAyNy0wMS0xNVQwODowMDowMC4wMDJaqXRydW5jYXRlZMKwc3VwcHJlc3Nl"
+        "ZF9jb3VudADCwJPEDNvs3T2EHD5WjH519ADCzwAAAaMYoPohAc8AAAGjGFxQAQCQ"
+    )
+    driver = Driver(core().log())
+    together = sort([correlated(1, "a"), correlated(2, "b")], SIZE, lambda _: SPAN)
+    driver.bundle([Brought(one.slot, Came(NOON, one)) for one in together.coming])
+    driver.advance(NOON + 1)
+    (cell,) = driver.cells.values()
+    assert ENTRY.unpack(b64decode(packed)) == ENTRY.unpack(cell.entries[0])
