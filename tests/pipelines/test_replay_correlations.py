@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from huntbeam.schemas import uid
-from tests.conftest import Rows, run_replay
+from tests.conftest import ROOT, Rows, run_replay
 from tests.events import CREATE, CREATE_DATA, SECURITY, Fact, wlb7
 
 IDS = {name: f"5e9a1a70-4a0e-4d7a-9d4e-0f3c5a7d2b{n:02}" for n, name in enumerate(("failure", "login", "tool", "sent"))}
@@ -251,3 +251,14 @@ def test_a_correlation_that_cannot_run_is_said(tmp_path: Path, capsys: pytest.Ca
     assert "rules.yml:1: " in said
     assert "it refers to gone, which is no rule that can be used" in said
     assert "is longer than a year; choose a shorter one" in said
+
+
+def test_the_example_of_the_docs_works(tmp_path: Path) -> None:
+    text = (ROOT / "docs" / "rules.md").read_text()
+    (tmp_path / "docs").mkdir()
+    (tmp_path / "docs" / "rules.yml").write_text(text.split("```yaml\n")[1].split("```")[0])
+    facts = [*(failure(n) for n in range(10)), login(30)]
+    (tmp_path / "in.ndjson").write_text("".join(json.dumps(wlb7(fact)) + "\n" for fact in facts))
+    options = ("--rules", str(tmp_path / "docs"), "--strict")
+    found = run_replay(tmp_path / "out", tmp_path / "in.ndjson", options=options)["alerts"]
+    assert [row["rule_title"] for row in found] == ["Many Failed Logons Then A Success"]
