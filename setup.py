@@ -4,7 +4,7 @@ from pathlib import Path
 
 from setuptools import find_packages, setup
 
-FOLDERS = ("pipelines", "transforms", "schemas", "runners")  # tests/ and benchmarks/ are never installed
+FOLDERS = ("pipelines", "transforms", "schemas", "runners", "rules")  # tests/ and benchmarks/ are never installed
 
 setup(
     name="huntbeam",
@@ -17,6 +17,7 @@ setup(
     python_requires=">=3.11",
     packages=[f"huntbeam.{p}" for p in find_packages(include=[g for d in FOLDERS for g in (d, f"{d}.*")])],
     package_dir={f"huntbeam.{d}": d for d in FOLDERS},
+    package_data={"huntbeam.rules": ["**/*.yml", "**/*.toml", "**/*.ndjson"]},
     install_requires=[
         "apache-beam>=2.77,<2.79",  # the graph and its runners; a minor release may move runner internals
         "confluent-kafka>=2.6,<3",  # topics, archive, dedupe and the stream without Java; librdkafka is its engine

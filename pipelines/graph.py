@@ -18,6 +18,7 @@ from huntbeam.schemas.dead_letter import DeadLetter
 from huntbeam.schemas.sysmon import NETWORK_CONNECT, PROCESS_CREATE, SysmonEvent
 from huntbeam.schemas.window import Counter
 from huntbeam.transforms.anomaly.bounded import FindAnomaliesBounded
+from huntbeam.transforms.anomaly.rarity import BaselineFile
 from huntbeam.transforms.anomaly.unbounded import FindAnomaliesUnbounded
 from huntbeam.transforms.batches import Batch, tagged
 from huntbeam.transforms.correlation.bounded import CorrelateBounded
@@ -65,6 +66,7 @@ class Steps:
     without: tuple[str, ...] = ()  # streams that are not wanted
     rules: bool = False  # events are matched against rules
     anomalies: tuple[AnomalyRule, ...] = ()
+    baseline: BaselineFile | None = None
     correlations: Known | None = None
     depths: int = 0  # of correlations: those of each name alerts of those before it
     suppress_ms: int | None = None  # one alert a rule and group in so long
@@ -128,7 +130,7 @@ def _wiring(steps: Steps) -> _Wiring:
             DedupeBounded(),
             JoinBounded(steps.join),
             CountBounded(steps.counters, steps.window_ms),
-            FindAnomaliesBounded(steps.anomalies, steps.window_ms),
+            FindAnomaliesBounded(steps.anomalies, steps.window_ms, steps.baseline),
             None if known is None else CorrelateBounded(known, steps.depths),
             None if steps.suppress_ms is None else SuppressBounded(steps.suppress_ms),
         )
@@ -142,7 +144,7 @@ def _wiring(steps: Steps) -> _Wiring:
             clock.allowed_lateness_ms,
             clock.early_firing_ms,
         ),
-        FindAnomaliesUnbounded(steps.anomalies, steps.window_ms, clock.allowed_lateness_ms),
+        FindAnomaliesUnbounded(steps.anomalies, steps.window_ms, clock.allowed_lateness_ms, steps.baseline),
         None
         if known is None
         else CorrelateUnbounded(known, steps.depths, clock.correlation_wait_ms, clock.allowed_lateness_ms),

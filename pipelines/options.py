@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import argparse
-import tomllib
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
-import msgspec
-
+from huntbeam.pipelines.counters import counter_files, load_counters
+from huntbeam.rules import BUILTIN, located
 from huntbeam.schemas import streams
 from huntbeam.schemas.anomaly import AnomalyRule
 from huntbeam.schemas.clock import EventTime, parse_duration
@@ -18,7 +16,6 @@ from huntbeam.schemas.ecs import AlertFormat
 from huntbeam.schemas.errors import UnusableError
 from huntbeam.schemas.window import BUILT_IN, Counter
 from huntbeam.transforms.join import JoinKind
-from huntbeam.transforms.windows import countable
 
 OPTIONAL_STREAMS = (streams.EVENTS,)
 
@@ -46,17 +43,7 @@ class StepOptions:
     anomaly_rules: tuple[AnomalyRule, ...]
     suppress_ms: int | None  # None: all alerts are shown
     alert_format: AlertFormat
-
-
-COUNTERS_HELP = """\
-counters (--counters FILE, TOML):
-  [[counter]]
-  name = "admin_ports_by_user"          # unique; the built-in ones are network_destination and process_image
-  event_id = 3                          # Sysmon event id
-  key = ["host", "user_account"]        # columns of docs/fields.md
-  distinct = ["dst_ip_addr"]            # optional: distinct values to count
-  where = { dst_port = [445, 3389] }    # optional: only rows with one of these values
-"""
+    baseline: str | None
 
 
 def add_step_arguments(parser: argparse.ArgumentParser) -> Any:
@@ -88,15 +75,7 @@ def add_step_arguments(parser: argparse.ArgumentParser) -> Any:
     )
     steps.add_argument("--dedupe", action="store_true", help="put further copies of an event out as `duplicates`")
     steps.add_argument("--window", default="5m", metavar="SIZE", help="size of the tumbling windows (default: 5m)")
-    steps.add_argument("--counters", metavar="FILE", help="own counters, see below")
-    steps.add_argument(
-        "--anomaly_rules",
-        action="append",
-        default=[],
-        metavar="FILE",
-        help="rules for what stands out in window counts and connects; what they find is the stream `anomalies`; "
-        "repeatable",
-    )
+    add_anomaly_arguments(steps)
     steps.add_argument(
         "--suppress",
         metavar="TIME",
@@ -113,6 +92,24 @@ def add_step_arguments(parser: argparse.ArgumentParser) -> Any:
     return steps
 
 
+def add_anomaly_arguments(steps: Any) -> None:
+    """Declares the options that say what is counted and which counts stand out."""
+    steps.add_argument(
+        "--counters", action="append", default=[], metavar="FILE", help="own counters, see below; repeatable"
+    )
+    steps.add_argument(
+        "--anomaly_rules",
+        action="append",
+        default=[],
+        metavar="PATH",
+        help="rules for what stands out in window counts and connects: a file, or a folder with its counters.toml; "
+        f"{BUILTIN} are ours; what they find is the stream `anomalies`; repeatable",
+    )
+    steps.add_argument(
+        "--baseline", metavar="FILE", help="what rules of the kind `rare` are judged by: see `huntbeam baseline`"
+    )
+
+
 def add_rule_arguments(parser: argparse.ArgumentParser, *, required: bool = False) -> None:
     """Declares the options that say which Sigma rules there are."""
     rules = parser.add_argument_group("Sigma rules")
@@ -122,7 +119,8 @@ def add_rule_arguments(parser: argparse.ArgumentParser, *, required: bool = Fals
         default=[],
         required=required,
         metavar="PATH",
-        help="Sigma rules: file, folder, zip or tar.gz; what they find is the stream `alerts`; repeatable",
+        help=f"Sigma rules: file, folder, zip or tar.gz; {BUILTIN} are ours; what they find is the stream `alerts`; "
+        "repeatable",
     )
     rules.add_argument(
         "--pipeline", action="append", default=[], metavar="FILE", help="a pySigma processing pipeline; repeatable"
@@ -134,7 +132,7 @@ def add_rule_arguments(parser: argparse.ArgumentParser, *, required: bool = Fals
 def rule_values(args: argparse.Namespace) -> dict[str, Any]:
     """The values of those options."""
     return {
-        "rules": tuple(args.rules),
+        "rules": tuple(map(located, args.rules)),
         "rule_pipelines": tuple(args.pipeline),
         "rule_cache": args.rule_cache,
         "strict": args.strict,
@@ -143,14 +141,12 @@ def rule_values(args: argparse.Namespace) -> dict[str, Any]:
 
 def step_values(args: argparse.Namespace) -> dict[str, Any]:
     """The values of StepOptions. Raises OptionError."""
-    counters = (*BUILT_IN, *(load_counters(args.counters) if args.counters else ()))
     return {
+        **anomaly_values(args),
         "event_time": EventTime(args.event_time),
         "join": JoinKind(args.join),
         "dedupe": args.dedupe,
         "window_ms": duration("--window", args.window),
-        "counters": counters,
-        "anomaly_rules": _anomaly_rules(args.anomaly_rules, counters),
         "suppress_ms": _suppress(args),
         "alert_format": AlertFormat(args.alert_format),
         "streams": _streams(args.streams),
@@ -158,6 +154,14 @@ def step_values(args: argparse.Namespace) -> dict[str, Any]:
         "hosts": tuple(host.lower() for host in args.host),
         **rule_values(args),
     }
+
+
+def anomaly_values(args: argparse.Namespace) -> dict[str, Any]:
+    """The values of the options that say what is counted and which counts stand out. Raises UnusableError."""
+    paths = [located(path) for path in args.anomaly_rules]
+    files = [file for path in map(located, args.counters) for file in counter_files(path) or [path]]
+    counters = (*BUILT_IN, *load_counters([*files, *(file for path in paths for file in counter_files(path))]))
+    return {"counters": counters, "anomaly_rules": _anomaly_rules(paths, counters), "baseline": args.baseline}
 
 
 def _anomaly_rules(paths: Sequence[str], counters: Sequence[Counter]) -> tuple[AnomalyRule, ...]:
@@ -211,45 +215,3 @@ def _without(written: str) -> tuple[str, ...]:
         if name == streams.DEAD_LETTERS:
             raise OptionError(f"--without {name}: what cannot be used never vanishes; leave this stream in")
     return names
-
-
-class _CountersFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    counter: list[Counter]
-
-
-def load_counters(path: str) -> tuple[Counter, ...]:
-    """The counters of a TOML file. Raises OptionError that names the file, the place and the remedy."""
-    try:
-        document = tomllib.loads(Path(path).read_text(encoding="utf-8"))
-    except OSError as error:
-        raise OptionError(f"--counters {path} cannot be read ({error.strerror}): check the path") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise OptionError(f"--counters {path} is no TOML: {error}; the help shows a counter") from error
-    try:
-        counters = msgspec.convert(document, _CountersFile).counter
-    except msgspec.ValidationError as error:
-        raise OptionError(f"--counters {path}: {error}; the help shows a counter") from error
-    names = {counter.name for counter in BUILT_IN}
-    for counter in counters:
-        _check_counter(path, counter, names)
-        names.add(counter.name)
-    return tuple(counters)
-
-
-def _check_counter(path: str, counter: Counter, names: set[str]) -> None:
-    if counter.name in names:
-        raise OptionError(f"--counters {path}: the name {counter.name} is taken; choose another")
-    if not counter.name:
-        raise OptionError(f"--counters {path}: a counter has no name; give it one, its rows carry it")
-    if not counter.key:
-        raise OptionError(f"--counters {path}: counter {counter.name} has no key columns; name at least one")
-    for what, columns in (("key", counter.key), ("distinct", counter.distinct)):
-        if len(set(columns)) < len(columns):
-            raise OptionError(f"--counters {path}: counter {counter.name}: {what} names a column twice; once is enough")
-    known = countable(counter.event_id)
-    for column in (*counter.key, *counter.distinct, *counter.where):
-        if column not in known:
-            raise OptionError(
-                f"--counters {path}: counter {counter.name}: event {counter.event_id} has no column {column}; "
-                f"it has {', '.join(known)}"
-            )

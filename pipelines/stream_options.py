@@ -5,9 +5,9 @@ from __future__ import annotations
 import argparse
 from dataclasses import dataclass
 
+from huntbeam.pipelines.counters import COUNTERS_HELP
 from huntbeam.pipelines.dataflow_options import DATAFLOW, DataflowOptions, add_dataflow_arguments, dataflow_options
 from huntbeam.pipelines.options import (
-    COUNTERS_HELP,
     OptionError,
     StepOptions,
     add_step_arguments,

@@ -9,11 +9,23 @@ import sys
 from collections.abc import Sequence
 from importlib.metadata import version
 
-from huntbeam.runners.commands import archive, doctor, jobs, peek, replay, rules, stack, stream, topics, workers
+from huntbeam.runners.commands import (
+    archive,
+    baseline,
+    doctor,
+    jobs,
+    peek,
+    replay,
+    rules,
+    stack,
+    stream,
+    topics,
+    workers,
+)
 from huntbeam.runners.signals import Heard
 from huntbeam.schemas.errors import UnusableError
 
-_COMMANDS = (replay, stream, rules, jobs, stack, topics, peek, archive, doctor, workers)
+_COMMANDS = (replay, stream, rules, baseline, jobs, stack, topics, peek, archive, doctor, workers)
 
 DONE, FAILED, UNUSABLE, INTERRUPTED = 0, 1, 2, 130
 

@@ -16,9 +16,10 @@ TOP = 12  # pairs of provider and event id in the summary
 class Progress:
     """Bytes, events a second and the remaining time: a bar on a terminal, lines elsewhere, nothing when quiet."""
 
-    def __init__(self, total: int, quiet: bool) -> None:
+    def __init__(self, total: int, quiet: bool, unit: str = "events") -> None:
         self._total = total
         self._quiet = quiet
+        self._unit = unit
         self._bar: Any = None
         self._task: Any = None
         self.bytes = 0
@@ -28,8 +29,12 @@ class Progress:
 
     def update(self, digested: Digested) -> None:
         """Another batch was read."""
-        self.bytes += digested.consumed
-        self.events += sum(count for *_, count in digested.pairs)
+        self.add(digested.consumed, sum(count for *_, count in digested.pairs))
+
+    def add(self, read: int, events: int) -> None:
+        """So many more bytes and events were read."""
+        self.bytes += read
+        self.events += events
         if self._quiet:
             return
         if sys.stderr.isatty():
@@ -49,21 +54,20 @@ class Progress:
         rest = ""
         if self._total and self.bytes:
             rest = f", {max(self._total - self.bytes, 0) / (self.bytes / seconds):.0f} s left"
-        return (
-            f"huntbeam: {size(self.bytes)}{share}, {self.events:,} events, {self.events / seconds:,.0f} events/s{rest}"
-        )
+        rate = f"{self.events:,} {self._unit}, {self.events / seconds:,.0f} {self._unit}/s"
+        return f"huntbeam: {size(self.bytes)}{share}, {rate}{rest}"
 
     def _draw(self) -> None:
         if self._bar is None:
             from rich.console import Console
             from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
 
-            columns = (BarColumn(), DownloadColumn(), TextColumn("{task.fields[rate]} events/s"), TimeRemainingColumn())
+            columns = (BarColumn(), DownloadColumn(), TextColumn("{task.fields[rate]}"), TimeRemainingColumn())
             self._bar = Progress(*columns, console=Console(stderr=True), transient=True)
-            self._task = self._bar.add_task("replay", total=self._total or None, rate="0")
+            self._task = self._bar.add_task("replay", total=self._total or None, rate="")
             self._bar.start()
         rate = self.events / max(time.monotonic() - self.started, 0.001)
-        self._bar.update(self._task, completed=self.bytes, rate=f"{rate:,.0f}")
+        self._bar.update(self._task, completed=self.bytes, rate=f"{rate:,.0f} {self._unit}/s")
 
 
 def printable(text: str) -> str:

@@ -3,19 +3,32 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import NamedTuple
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
 
 from huntbeam.pipelines.options import StepOptions
 from huntbeam.runners.rule_sets import load_rules
+from huntbeam.schemas.anomaly import AnomalyRule, Rare
 from huntbeam.schemas.sysmon import NETWORK_CONNECT, PROCESS_CREATE
 from huntbeam.transforms.correlation.known import FixedCorrelations
 from huntbeam.transforms.digest import Plan
 
+if TYPE_CHECKING:
+    from huntbeam.transforms.anomaly.rarity import BaselineFile
+
+
+class Judged(NamedTuple):
+    """The anomaly rules that run, and what those that are `rare` are judged by."""
+
+    rules: tuple[AnomalyRule, ...]
+    baseline: BaselineFile | None
+
 
 class Planned(NamedTuple):
-    """The digest's plan, and the correlations of its rules; None without rules."""
+    """The digest's plan, the anomaly rules that run, and the correlations of its rules; None without rules."""
 
     plan: Plan
+    anomalies: Judged
     correlations: FixedCorrelations | None
 
 
@@ -28,11 +41,7 @@ def plan_of(
     terminates: bool = False,
 ) -> Planned:
     """The plan, with the rules compiled; `say` is told about them. Raises UnusableError, see load_rules()."""
-    if options.anomaly_rules:
-        from huntbeam.transforms.anomaly.rarity import runnable
-
-        for message in runnable(options.anomaly_rules, None)[1]:
-            say(message)
+    anomalies = judged(options, say)
     counted = {counter.event_id for counter in options.counters} - {PROCESS_CREATE, NETWORK_CONNECT}
     rules = load_rules(options, say) if options.rules else None
     plan = Plan(
@@ -47,5 +56,22 @@ def plan_of(
         terminates=terminates,
     )
     if rules is None:
-        return Planned(plan, None)
-    return Planned(plan, FixedCorrelations((one.settings for one in rules.correlations), rules.digest))
+        return Planned(plan, anomalies, None)
+    return Planned(plan, anomalies, FixedCorrelations((one.settings for one in rules.correlations), rules.digest))
+
+
+def judged(options: StepOptions, say: Callable[[str], object]) -> Judged:
+    """`say` is told which anomaly rules do not run. Raises UnusableError for a baseline that cannot be read."""
+    if not any(isinstance(rule, Rare) for rule in options.anomaly_rules):
+        if options.baseline:
+            say(f"--baseline {options.baseline} is for rules of the kind rare, and there are none")
+        return Judged(options.anomaly_rules, None)
+    from huntbeam.transforms.anomaly.rarity import BaselineFile, runnable
+
+    path = options.baseline
+    file = BaselineFile(path if "://" in path else str(Path(path).absolute())) if path else None
+    baseline = file.read_again() if file else None
+    run, messages = runnable(options.anomaly_rules, baseline, options.counters, options.window_ms)
+    for message in messages:
+        say(message)
+    return Judged(tuple(run), file)

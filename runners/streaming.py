@@ -93,7 +93,7 @@ def stream_job(options: StreamOptions, read_time: bool) -> Stream:
         clock,
         options.without,
         bool(options.rules),
-        options.anomaly_rules,
+        *planned.anomalies,
         planned.correlations,
         max(1, planned.correlations.depths) if planned.correlations is not None else 0,  # rules may come to have some
         options.suppress_ms,

@@ -54,6 +54,7 @@ class _Rule(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     severity: Severity
     tags: tuple[AttackTag, ...] = ()
     text: str = ""
+    falsepositives: tuple[str, ...] = ()
 
 
 class Threshold(_Rule, frozen=True, kw_only=True, tag="threshold"):

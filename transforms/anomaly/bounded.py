@@ -14,7 +14,7 @@ from huntbeam.schemas.sysmon import NetworkConnect
 from huntbeam.schemas.window import WindowCount
 from huntbeam.transforms.anomaly.beacons import beacons, hour
 from huntbeam.transforms.anomaly.evaluate import evaluate_all, row_key
-from huntbeam.transforms.anomaly.rarity import Baseline
+from huntbeam.transforms.anomaly.rarity import Judge
 from huntbeam.transforms.anomaly.sightings import sighted_all
 from huntbeam.transforms.anomaly.split import Split, split
 from huntbeam.transforms.batches import Batch, in_batches
@@ -31,7 +31,7 @@ class FindAnomaliesBounded(beam.PTransform):
 
     rules: tuple[AnomalyRule, ...]
     size_ms: int
-    baseline: Baseline | None = None
+    baseline: Judge | None = None
     shards: int = SHARDS
 
     def expand(self, rows: Mapping[str, beam.PCollection]) -> beam.PCollection:
@@ -87,11 +87,16 @@ class _Judge(beam.DoFn):
 
 
 class _JudgeRows(_Judge):
-    def __init__(self, rules: Split, size_ms: int, baseline: Baseline | None) -> None:
+    def __init__(self, rules: Split, size_ms: int, baseline: Judge | None) -> None:
         super().__init__()
         self._rules = rules
         self._size_ms = size_ms
         self._baseline = baseline
+
+    def setup(self) -> None:
+        """Once a worker process."""
+        if self._baseline is not None:
+            self._baseline.load()
 
     def _found(self, packs: Iterable[Pack]) -> Iterator[Anomaly]:
         yield from evaluate_all(self._rules.windows, unpack(packs, WindowCount), self._size_ms)

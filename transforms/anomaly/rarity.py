@@ -1,14 +1,17 @@
-"""Rarity: how often an archive had a key, in a file that rules are judged by.
+"""Rarity: how often an archive had a key, in a file that rules are judged by (baseline.py makes it).
 
-A baseline is made of window rows, those of process creates among them: the built-in counters have both. Keys are known
-without their host and without case, so that a program that one host has is rare and one that all have is not.
-The file: one JSON object a line, the first of them the head.
+Keys are known without their host and without case, so that a program that one host has is rare and one that all have is
+not. The file: one JSON object a line, the first of them the head.
+
+A baseline does not travel with a job: workers are given its path, and each of their processes reads it once.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Sequence
+from io import BufferedReader
 from pathlib import Path
+from threading import Lock
 from typing import NamedTuple
 
 import msgspec
@@ -16,11 +19,12 @@ import msgspec
 from huntbeam.schemas.anomaly import AnomalyRule, Prevalence, Rare
 from huntbeam.schemas.errors import UnusableError
 from huntbeam.schemas.values import text
-from huntbeam.schemas.window import DISTINCT_CAP, WindowCount
+from huntbeam.schemas.window import Counter
 from huntbeam.transforms.anomaly.evaluate import CounterKey
+from huntbeam.transforms.files import open_file
 
 KEYS = 2_000_000  # of a baseline; what is held in memory
-_VERSION = 1
+VERSION = 1
 _LONGEST = 1_048_576  # bytes of a line
 
 
@@ -35,12 +39,17 @@ class RareKey(NamedTuple):
     key: tuple[tuple[str, str | None], ...]
 
 
-class _Head(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class Head(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The first line of the file."""
+
     huntbeam_baseline: int
     keys: int
+    window_ms: int | None  # null without rows
 
 
-class _Line(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class Line(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A key in the file."""
+
     counter: str
     key: dict[str, str | None]
     count: int
@@ -48,32 +57,57 @@ class _Line(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     hosts: int
 
 
-class _Seen:
-    """What is counted of a key; windows and hosts up to 100,000."""
-
-    __slots__ = ("count", "hosts", "windows")
-
-    def __init__(self) -> None:
-        self.count = 0
-        self.windows: set[str] = set()
-        self.hosts: set[str] = set()
-
-
 class Baseline:
     """How often each key was there."""
 
-    def __init__(self, known: dict[RareKey, tuple[int, int, int]]) -> None:
+    def __init__(self, known: dict[RareKey, tuple[int, int, int]], window_ms: int | None = None) -> None:
         self._known = known
-        self._counters = frozenset(key.counter for key in known)
+        self._columns = {key.counter: tuple(name for name, _ in key.key) for key in known}
+        self.window_ms = window_ms
+
+    def load(self) -> Baseline:
+        """Itself: it is there."""
+        return self
 
     def prevalence(self, key: CounterKey, of: Prevalence) -> int:
         """How many events, windows or hosts had the key; 0 where none did."""
         count, windows, hosts = self._known.get(rare_key(key), (0, 0, 0))
         return {Prevalence.COUNT: count, Prevalence.WINDOWS: windows, Prevalence.HOSTS: hosts}[of]
 
-    def covers(self, counter: str) -> bool:
-        """Whether rows of a counter were there when it was made."""
-        return counter in self._counters
+    def columns(self, counter: str) -> tuple[str, ...] | None:
+        """The key columns of a counter, but the host; null where no row of it was there when it was made."""
+        return self._columns.get(counter)
+
+
+class BaselineFile(msgspec.Struct, frozen=True):
+    """A baseline by its path: what workers are given."""
+
+    path: str
+
+    def load(self) -> Baseline:
+        """What the file holds, read once a process. Raises BaselineError."""
+        with _lock:
+            if self.path not in _loaded:
+                _loaded.clear()
+                _loaded[self.path] = read_baseline(self.path)
+            return _loaded[self.path]
+
+    def read_again(self) -> Baseline:
+        """The same of the file as it is now."""
+        with _lock:
+            _loaded.pop(self.path, None)
+        return self.load()
+
+    def prevalence(self, key: CounterKey, of: Prevalence) -> int:
+        """As Baseline.prevalence()."""
+        known = _loaded.get(self.path)
+        return (known or self.load()).prevalence(key, of)
+
+
+Judge = Baseline | BaselineFile
+
+_loaded: dict[str, Baseline] = {}
+_lock = Lock()
 
 
 def rare_key(key: CounterKey) -> RareKey:
@@ -82,38 +116,13 @@ def rare_key(key: CounterKey) -> RareKey:
     return RareKey(key.counter, tuple((n, None if v is None else v.lower()) for n, v in values if n != "host"))
 
 
-def baseline_lines(rows: Iterable[WindowCount]) -> Iterator[bytes]:
-    """The file of an archive's final rows, line by line; equal rows in any order make equal files.
-
-    Raises BaselineError for more than 2,000,000 keys.
-    """
-    seen: dict[RareKey, _Seen] = {}
-    for row in rows:
-        key = rare_key(CounterKey(row.counter, tuple(row.key), tuple(row.key.values())))
-        known = seen.get(key)
-        if known is None:
-            if len(seen) >= KEYS:
-                raise BaselineError(
-                    f"a baseline has at most {KEYS:,} keys; make it of fewer counters or a shorter time"
-                )
-            known = seen[key] = _Seen()
-        known.count += row.count
-        _add(known.windows, row.window_start)
-        _add(known.hosts, str(row.key.get("host") or "").lower())
-    yield _encode(_Head(_VERSION, len(seen))) + b"\n"
-    for key in sorted(seen, key=lambda key: (key.counter, [(n, v is not None, v or "") for n, v in key.key])):
-        known = seen[key]
-        line = _Line(key.counter, dict(key.key), known.count, len(known.windows), len(known.hosts))
-        yield _encode(line) + b"\n"
-
-
 def read_baseline(path: str | Path) -> Baseline:
-    """The baseline of a file. Raises BaselineError that names the file and the line."""
+    """The baseline of a file, here or in the cloud. Raises BaselineError that names the file and the line."""
     known: dict[RareKey, tuple[int, int, int]] = {}
     try:
-        with Path(path).open("rb") as file:
+        with BufferedReader(open_file(str(path))) as file:
             head = _decode_head(_line(file.readline(_LONGEST)))
-            if head.huntbeam_baseline != _VERSION:
+            if head.huntbeam_baseline != VERSION:
                 raise BaselineError(f"{path} is a baseline of another version; make it anew with huntbeam baseline")
             while len(known) <= KEYS and (raw := file.readline(_LONGEST)):
                 line = _decode_line(_line(raw))
@@ -124,28 +133,38 @@ def read_baseline(path: str | Path) -> Baseline:
         raise BaselineError(f"{path} is no baseline after key {len(known)} ({error}); make it anew") from error
     if len(known) != head.keys:
         raise BaselineError(f"{path} has {len(known)} of its {head.keys} keys; make it anew with huntbeam baseline")
-    return Baseline(known)
+    return Baseline(known, head.window_ms)
 
 
-def runnable(rules: Iterable[AnomalyRule], baseline: Baseline | None) -> tuple[list[AnomalyRule], list[str]]:
+def runnable(
+    rules: Iterable[AnomalyRule], baseline: Baseline | None, counters: Sequence[Counter], window_ms: int
+) -> tuple[list[AnomalyRule], list[str]]:
     """The rules that can run, and why others do not."""
     run, messages = [], []
+    by_name = {counter.name: counter for counter in counters}
     for rule in rules:
-        if isinstance(rule, Rare) and baseline is None:
-            messages.append(f"rule {rule.name!r} does not run: it is judged against a baseline, and there is none")
-        elif isinstance(rule, Rare) and baseline is not None and not baseline.covers(rule.counter):
-            messages.append(
-                f"rule {rule.name!r} does not run: the baseline has no rows of the counter {rule.counter}; "
-                "make it of an archive that has"
-            )
-        else:
+        reason = _why_not(rule, by_name[rule.counter], baseline, window_ms) if isinstance(rule, Rare) else None
+        if reason is None:
             run.append(rule)
+        else:
+            messages.append(f"rule {rule.name!r} does not run: {reason}")
     return run, messages
 
 
-def _add(values: set[str], value: str) -> None:
-    if value and len(values) < DISTINCT_CAP:
-        values.add(value)
+def _why_not(rule: Rare, counter: Counter, baseline: Baseline | None, window_ms: int) -> str | None:
+    if baseline is None:
+        return "it is judged against a baseline, and there is none (--baseline FILE, which `huntbeam baseline` makes)"
+    known, wanted = baseline.columns(counter.name), tuple(name for name in counter.key if name != "host")
+    if known is None:
+        return f"the baseline has no rows of the counter {counter.name}; make it of an archive that has"
+    if known != wanted:
+        return (
+            f"the baseline has another counter {counter.name}, by {', '.join(known) or 'host'} and not by "
+            f"{', '.join(wanted) or 'host'}; make it anew"
+        )
+    if rule.prevalence is Prevalence.WINDOWS and baseline.window_ms != window_ms:
+        return "the baseline has windows of another size (--window); make it anew"
+    return None
 
 
 def _line(raw: bytes) -> bytes:
@@ -153,6 +172,5 @@ def _line(raw: bytes) -> bytes:
     return raw if raw.endswith(b"\n") else b""
 
 
-_encode = msgspec.json.Encoder().encode
-_decode_head = msgspec.json.Decoder(_Head).decode
-_decode_line = msgspec.json.Decoder(_Line).decode
+_decode_head = msgspec.json.Decoder(Head).decode
+_decode_line = msgspec.json.Decoder(Line).decode

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 import yaml
@@ -12,6 +13,7 @@ import yaml
 from huntbeam.schemas.anomaly import COUNT, DISTINCT, AnomalyRule, Beacon, Deviation, FirstSeen, Rare, Threshold
 from huntbeam.schemas.errors import UnusableError
 from huntbeam.schemas.window import Counter
+from huntbeam.transforms.sigma.documents import SUFFIXES, is_sigma
 
 LARGEST = 1_048_576  # bytes of a rule file
 
@@ -20,27 +22,61 @@ class AnomalyRuleError(UnusableError):
     """A rule file cannot be used. The message names the file and, where it is one, the document and the field."""
 
 
+class Placed(NamedTuple):
+    """A rule and where it stands."""
+
+    file: str
+    number: int  # of the document, from 1
+    rule: AnomalyRule
+
+    @property
+    def place(self) -> str:
+        """As messages name it."""
+        return f"{self.file}: rule {self.number}"
+
+
 def load_rules(paths: Iterable[str | Path], counters: Sequence[Counter]) -> tuple[AnomalyRule, ...]:
-    """The rules of files, in their order. Raises AnomalyRuleError."""
-    found: dict[str, AnomalyRule] = {}
+    """The rules of files and folders, in their order. Raises AnomalyRuleError."""
+    return tuple(placed.rule for placed in placed_rules(paths, counters))
+
+
+def placed_rules(paths: Iterable[str | Path], counters: Sequence[Counter]) -> list[Placed]:
+    """The same, with their places. Sigma's documents in a folder are passed over. Raises AnomalyRuleError."""
+    found: dict[str, Placed] = {}
     for path in paths:
-        for place, rule in parse_rules(_read(path), str(path)):
-            check_rule(rule, counters, place)
-            if rule.id in found:
-                raise AnomalyRuleError(f"{place}: id: the rule {found[rule.id].name!r} has it, too; give it its own")
-            found[rule.id] = rule
-    return tuple(found.values())
+        for file in rule_files(path):
+            for placed in parse_rules(_read(file), str(file), mixed=Path(path).is_dir()):
+                check_rule(placed.rule, counters, placed.place)
+                first = found.setdefault(placed.rule.id, placed)
+                if first is not placed:
+                    raise AnomalyRuleError(
+                        f"{placed.place}: id: the rule {first.rule.name!r} has it, too; give it its own"
+                    )
+    return list(found.values())
 
 
-def parse_rules(content: bytes, name: str) -> Iterator[tuple[str, AnomalyRule]]:
-    """The rules of one file and where each stands, for messages. Raises AnomalyRuleError."""
+def rule_files(path: str | Path) -> list[Path]:
+    """A file, or the YAML files of a folder and of those in it, sorted."""
+    top = Path(path)
+    if not top.is_dir():
+        return [top]
+    return sorted(
+        Path(folder, name)
+        for folder, _, names in os.walk(top)  # links to folders are not followed: no rule twice, no end of it
+        for name in names
+        if name.lower().endswith(SUFFIXES)
+    )
+
+
+def parse_rules(content: bytes, name: str, *, mixed: bool = False) -> Iterator[Placed]:
+    """The rules of one file; where Sigma's may stand, too, those are passed over. Raises AnomalyRuleError."""
     number = 0
     try:
         for document in yaml.safe_load_all(content):
             if document is not None:
                 number += 1
-                place = f"{name}: rule {number}"
-                yield place, _convert(document, place)
+                if not (mixed and isinstance(document, dict) and is_sigma(document)):
+                    yield Placed(name, number, _convert(document, f"{name}: rule {number}"))
     except (yaml.YAMLError, UnicodeDecodeError, ValueError) as error:
         raise AnomalyRuleError(f"{name} is no YAML after rule {number}: {_one_line(error)}; mend it") from error
     except RecursionError:

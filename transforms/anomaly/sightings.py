@@ -16,7 +16,7 @@ from huntbeam.schemas.anomaly import Anomaly, FirstSeen, Rare
 from huntbeam.schemas.clock import DAY, millis
 from huntbeam.schemas.window import WindowCount
 from huntbeam.transforms.anomaly.evaluate import CounterKey, found, row_key
-from huntbeam.transforms.anomaly.rarity import Baseline
+from huntbeam.transforms.anomaly.rarity import Judge
 from huntbeam.transforms.keyed_log import Entry, Evaluation, KeyedLog
 from huntbeam.transforms.revisions import Shown, mark, revised
 from huntbeam.transforms.state import Versioned
@@ -51,7 +51,7 @@ class Known(msgspec.Struct, frozen=True, array_like=True):
 ENTRY: Versioned[Entry[Known, Sighting]] = Versioned(1, Entry[Known, Sighting])
 
 
-def concerned(rules: Sequence[SightingRule], row: WindowCount, baseline: Baseline | None) -> Iterator[RuleKey]:
+def concerned(rules: Sequence[SightingRule], row: WindowCount, baseline: Judge | None) -> Iterator[RuleKey]:
     """The keys that a row is a sighting of. Without a baseline nothing is rare (rarity.runnable)."""
     for rule in rules:
         if rule.counter == row.counter:
@@ -60,7 +60,7 @@ def concerned(rules: Sequence[SightingRule], row: WindowCount, baseline: Baselin
                 yield RuleKey(rule.id, key)
 
 
-def _is_rare(rule: Rare, key: CounterKey, baseline: Baseline | None) -> bool:
+def _is_rare(rule: Rare, key: CounterKey, baseline: Judge | None) -> bool:
     return baseline is not None and baseline.prevalence(key, rule.prevalence) <= rule.at_most
 
 
@@ -69,7 +69,7 @@ def sighting(a: int, row: WindowCount) -> Sighting:
     return Sighting(a, millis(row.first_seen))
 
 
-def sighted(rule: SightingRule, key: CounterKey, time: int, baseline: Baseline | None) -> Anomaly:
+def sighted(rule: SightingRule, key: CounterKey, time: int, baseline: Judge | None) -> Anomaly:
     """The row of a key whose earliest event was at `time`."""
     if isinstance(rule, FirstSeen):
         return found(rule, uid.first_seen(rule.id, key.values), time, key.shown(), counter=key.counter)
@@ -86,7 +86,7 @@ def sighted(rule: SightingRule, key: CounterKey, time: int, baseline: Baseline |
 
 
 def sighted_all(
-    rules: Sequence[SightingRule], rows: Iterable[WindowCount], baseline: Baseline | None = None
+    rules: Sequence[SightingRule], rows: Iterable[WindowCount], baseline: Judge | None = None
 ) -> Iterator[Anomaly]:
     """Replay: one row a key, of rows in any order."""
     earliest: dict[RuleKey, int] = {}
@@ -103,13 +103,15 @@ class SightingCore(msgspec.Struct, frozen=True):
     """keyed_log.Core of what concerns one key. Waits are in milliseconds of the stream's clock."""
 
     rules: tuple[SightingRule, ...]
-    baseline: Baseline | None = None
+    baseline: Judge | None = None
     first_seen_ttl: int = 30 * DAY
     wait: int = 0
     most: int = ITEMS
 
     def log(self) -> KeyedLog[RuleKey, Known, Sighting, Anomaly]:
-        """What a key does."""
+        """What a key does. A worker asks once, and then has the baseline."""
+        if self.baseline is not None:
+            self.baseline.load()
         return KeyedLog(self, ENTRY)
 
     def evaluate(

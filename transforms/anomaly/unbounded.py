@@ -16,7 +16,7 @@ from huntbeam.schemas.window import WindowCount
 from huntbeam.transforms.anomaly.beacons import BeaconCore, Connect, Hour, connect, hour
 from huntbeam.transforms.anomaly.evaluate import CounterKey, row_key
 from huntbeam.transforms.anomaly.keyed import AnomalyCore, ArrivedRow, arrived
-from huntbeam.transforms.anomaly.rarity import Baseline
+from huntbeam.transforms.anomaly.rarity import Judge
 from huntbeam.transforms.anomaly.sightings import RuleKey, Sighting, SightingCore, concerned, sighting
 from huntbeam.transforms.anomaly.split import split
 from huntbeam.transforms.keyed_log_beam import EvaluateKeyed, KeyedLogFn
@@ -46,7 +46,7 @@ class FindAnomaliesUnbounded(beam.PTransform):
     rules: tuple[AnomalyRule, ...]
     size_ms: int
     allowed_lateness_ms: int
-    baseline: Baseline | None = None
+    baseline: Judge | None = None
     first_seen_ttl_ms: int = 30 * DAY
     beacon_wait_ms: int = 5 * MINUTE
 

@@ -16,10 +16,16 @@ from huntbeam.schemas.errors import UnusableError
 from huntbeam.transforms.sigma.plan import RuleError
 
 SUFFIXES = (".yml", ".yaml")
+SECTIONS = frozenset(("detection", "correlation", "filter", "action"))  # a document of Sigma has one of them
 _TARS = (".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tar.xz")
 
 _MARK = re.compile(r"^---(?=[ \t\r\n]|\Z)[ \t]*", re.MULTILINE)
 _NOTHING = re.compile(r"(?:[ \t\r]*(?:[#%][^\n]*)?(?:\n|\Z))+?(?=[ \t\r]*[^\s#%]|\Z)")
+
+
+def is_sigma(data: Iterable[object]) -> bool:
+    """Whether a document with these keys is one of Sigma."""
+    return not SECTIONS.isdisjoint(data)
 
 
 class Limits(NamedTuple):

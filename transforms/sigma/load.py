@@ -15,7 +15,7 @@ from sigma.filters import SigmaFilter
 from sigma.policy.profiles import TrustedPolicy
 from sigma.rule import SigmaRule
 
-from huntbeam.transforms.sigma.documents import Document, documents
+from huntbeam.transforms.sigma.documents import Document, documents, is_sigma
 from huntbeam.transforms.sigma.plan import RuleError
 
 Data = dict[str, Any]
@@ -41,6 +41,7 @@ class Loaded(NamedTuple):
     correlations: list[Parsed]
     filters: list[Parsed]
     errors: list[RuleError]
+    notes: list[RuleError]
 
 
 def load(paths: Iterable[str | os.PathLike[str]]) -> Loaded:
@@ -50,7 +51,7 @@ def load(paths: Iterable[str | os.PathLike[str]]) -> Loaded:
 
 def parse_all(found: Iterable[Document | RuleError]) -> Loaded:
     """Parses documents; the order stays."""
-    loaded = Loaded([], [], [], [], [])
+    loaded = Loaded([], [], [], [], [], [])
     file, templates = "", _Templates()
     for document in found:
         if isinstance(document, RuleError):
@@ -58,17 +59,22 @@ def parse_all(found: Iterable[Document | RuleError]) -> Loaded:
             continue
         if document.file != file:
             file, templates = document.file, _Templates()
-        loaded.texts.append(document)
         _add(loaded, document, templates)
     return loaded
 
 
 def _add(loaded: Loaded, document: Document, templates: _Templates) -> None:
     try:
-        data = templates.complete(_data(document.text))
+        data = _data(document.text)
+        if data is not None and "kind" in data and not is_sigma(data):
+            reason = "it is an anomaly rule, which --anomaly_rules takes"
+            loaded.notes.append(RuleError(document.file, document.line, named(data), "AnomalyRule", reason))
+            return
+        data = templates.complete(data)
     except (yaml.YAMLError, ValueError, RecursionError) as error:
         loaded.errors.append(_yaml_error(document, error))
-        return
+        data = None
+    loaded.texts.append(document)
     if data is None:
         return
     try:

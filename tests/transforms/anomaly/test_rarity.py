@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 from pathlib import Path
 from typing import Any
 
@@ -11,13 +12,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from huntbeam.schemas.anomaly import Beacon, Prevalence, Rare, Severity
-from huntbeam.schemas.window import WindowCount
-from huntbeam.transforms.anomaly import rarity
+from huntbeam.schemas.window import Counter, WindowCount
+from huntbeam.transforms.anomaly import baseline
+from huntbeam.transforms.anomaly.baseline import baseline_lines
 from huntbeam.transforms.anomaly.evaluate import CounterKey, row_key
 from huntbeam.transforms.anomaly.rarity import (
     Baseline,
     BaselineError,
-    baseline_lines,
+    BaselineFile,
     rare_key,
     read_baseline,
     runnable,
@@ -26,6 +28,8 @@ from huntbeam.transforms.windows import Value
 from tests.transforms.anomaly.test_evaluate import row
 
 RARE = Rare(id="r", name="A rare program", severity=Severity.LOW, counter="network_destination")
+COUNTER = Counter(name="network_destination", event_id=3, key=("host", "dst_port", "user_account"))
+SIZE = 300_000
 BEACON = Beacon(id="b", name="A beacon", severity=Severity.LOW)
 
 
@@ -104,17 +108,60 @@ def test_a_missing_file_is_named(tmp_path: Path) -> None:
 
 
 def test_a_baseline_has_a_bounded_number_of_keys(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(rarity, "KEYS", 2)
+    monkeypatch.setattr(baseline, "KEYS", 2)
     assert len(list(baseline_lines([of("a"), of("b"), of("A")]))) == 3
     with pytest.raises(BaselineError, match="at most 2 keys"):
         list(baseline_lines([of("a"), of("b"), of("c")]))
 
 
+def test_a_baseline_has_a_bounded_number_of_windows_and_hosts(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(baseline, "SIGHTINGS", 3)
+    assert len(list(baseline_lines([of(host=f"ws-{n}") for n in range(4)]))) == 2
+    with pytest.raises(BaselineError, match="more than 3 hosts"):
+        list(baseline_lines([of(host=f"ws-{n}") for n in range(5)]))
+
+
+def test_a_baseline_has_windows_of_one_size() -> None:
+    other = msgspec.structs.replace(of(), window_end="2026-03-04T07:00:00.000Z")
+    with pytest.raises(BaselineError, match="windows of 300 and of"):
+        list(baseline_lines([of(), other]))
+
+
 def test_without_a_baseline_a_rule_says_that_it_does_not_run() -> None:
-    run, messages = runnable([RARE, BEACON], None)
+    run, messages = runnable([RARE, BEACON], None, [COUNTER], SIZE)
     assert run == [BEACON]
-    assert messages == ["rule 'A rare program' does not run: it is judged against a baseline, and there is none"]
-    run, messages = runnable([RARE, BEACON], Baseline({}))
+    assert messages == [
+        "rule 'A rare program' does not run: it is judged against a baseline, and there is none "
+        "(--baseline FILE, which `huntbeam baseline` makes)"
+    ]
+
+
+def test_a_baseline_made_with_other_counters_says_so() -> None:
+    run, messages = runnable([RARE, BEACON], Baseline({}), [COUNTER], SIZE)
     assert run == [BEACON]
     assert "has no rows of the counter network_destination" in messages[0]
-    assert runnable([RARE, BEACON], Baseline({rare_key(row_key(of())): (1, 1, 1)})) == ([RARE, BEACON], [])
+    known = Baseline({rare_key(row_key(of())): (1, 1, 1)}, SIZE)
+    assert runnable([RARE, BEACON], known, [COUNTER], SIZE) == ([RARE, BEACON], [])
+    other = msgspec.structs.replace(COUNTER, key=("host", "process_path"))
+    run, messages = runnable([RARE, BEACON], known, [other], SIZE)
+    assert run == [BEACON]
+    assert "by dst_port, user_account and not by process_path" in messages[0]
+
+
+def test_windows_of_another_size_are_no_measure() -> None:
+    known = Baseline({rare_key(row_key(of())): (1, 1, 1)}, SIZE)
+    by_windows = msgspec.structs.replace(RARE, prevalence=Prevalence.WINDOWS)
+    assert runnable([by_windows], known, [COUNTER], SIZE)[0] == [by_windows]
+    assert runnable([by_windows, RARE], known, [COUNTER], 2 * SIZE)[0] == [RARE]
+
+
+def test_what_travels_to_workers_is_the_path(tmp_path: Path) -> None:
+    file = BaselineFile(str(saved(tmp_path, [of("ada")])))
+    packed = pickle.dumps(file)
+    assert len(packed) < 300 + len(str(tmp_path))
+    sent = pickle.loads(packed)  # noqa: S301  # as Beam does
+    assert sent.load() is file.load()
+    assert sent.prevalence(row_key(of("ada")), Prevalence.HOSTS) == 1
+    saved(tmp_path, [of("ada"), of("ada", host="ws-8")])
+    assert file.load().prevalence(row_key(of("ada")), Prevalence.HOSTS) == 1
+    assert file.read_again().prevalence(row_key(of("ada")), Prevalence.HOSTS) == 2
