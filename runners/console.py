@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from huntbeam.transforms.digest import Digested
@@ -73,6 +73,23 @@ class Progress:
 def printable(text: str) -> str:
     """Text of an attacker without what moves a terminal's cursor or changes its colours."""
     return "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in text)
+
+
+def columns(rows: Sequence[Sequence[str]]) -> Iterator[str]:
+    """Lines of a table whose first row is its head; numbers stand right. Texts of others are made printable.
+
+    >>> list(columns([("events", "rules"), ("Sysmon 1", "9"), ("Security 4688", "12")]))
+    ['events         rules', 'Sysmon 1           9', 'Security 4688     12']
+    """
+    shown = [[printable(cell) for cell in row] for row in rows]
+    widths = [max(map(len, column)) for column in zip(*shown, strict=True)]
+    right = [all(cell[:1].isdigit() for cell in column[1:]) for column in zip(*shown, strict=True)]
+    for row in shown:
+        cells = (
+            cell.rjust(width) if number else cell.ljust(width)
+            for cell, width, number in zip(row, widths, right, strict=True)
+        )
+        yield "  ".join(cells).rstrip()
 
 
 def said(quiet: bool) -> Callable[[str], object]:

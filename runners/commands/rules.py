@@ -4,19 +4,18 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from huntbeam.pipelines.options import OptionError, add_rule_arguments
-from huntbeam.runners.console import printable
+from huntbeam.runners.commands import rule_tests
+from huntbeam.runners.console import columns, printable
 from huntbeam.schemas.dead_letter import RecordError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from huntbeam.transforms.sigma.explain import Explained
-    from huntbeam.transforms.sigma.plan import RuleSet
 
 _FAILED = 1
 
@@ -24,11 +23,15 @@ _EPILOG = """\
 examples:
   huntbeam rules check rules/
   huntbeam rules check sigma.zip --pipeline placeholders.yml --strict
+  huntbeam rules check builtin: --format json | jq .coverage
+  huntbeam rules test builtin:
+  huntbeam rules test mine/ --strict --junit rules.xml
+  huntbeam rules coverage builtin: sigma.zip -o layer.json
   huntbeam rules explain 07d73a52-03ac-491d-9431-44a2a4de6d4f events.ndjson --rules rules/
 
 exit codes:
   0  done
-  1  check --strict: a rule cannot run
+  1  test: a rule failed on a sample or cannot run, with --strict: or lacks samples; check --strict: a rule cannot run
   2  an option or a file cannot be used
 """
 
@@ -37,18 +40,17 @@ def add(commands: Any) -> None:
     """Declares the command."""
     parser = commands.add_parser(
         "rules",
-        help="check Sigma rules and explain what they match",
-        description="Checks Sigma rules before a run has them.",
+        help="check rules, explain what they match, test them on samples, count what they cover",
+        description="Checks and tests Sigma rules and anomaly rules before a run has them.",
         epilog=_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
     check = actions.add_parser("check", help="load rules; say what each kind of event has and what cannot run, and why")
-    check.add_argument("path", nargs="+", metavar="PATH", help="file, folder, zip or tar.gz")
-    check.add_argument("--pipeline", action="append", default=[], metavar="FILE", help="a pySigma processing pipeline")
+    rule_tests.add_paths(check)
     check.add_argument("--strict", action="store_true", help="exit code 1 if a rule cannot run")
     check.add_argument("--notes", action="store_true", help="show, too, where rules that run have limits")
-    check.add_argument("--verbose", action="store_true", help="show the log and stack traces")
+    check.add_argument("--format", choices=("table", "json"), default="table", help="table (default), or json with all")
     check.set_defaults(run=_check)
     explain = actions.add_parser("explain", help="a rule's condition with the truth of every part of it, for events")
     explain.add_argument("rule", metavar="RULE", help="its id or title")
@@ -56,29 +58,27 @@ def add(commands: Any) -> None:
     add_rule_arguments(explain, required=True)
     explain.add_argument("--verbose", action="store_true", help="show the log and stack traces")
     explain.set_defaults(run=_explain)
+    rule_tests.add(actions)
 
 
 def _check(args: argparse.Namespace) -> int:
+    from huntbeam.runners.rule_check import as_json, tables
     from huntbeam.runners.rule_sets import lines
-    from huntbeam.transforms.sigma.cache import compiled
 
-    rules = compiled(args.path, args.pipeline)
-    for kind, count in coverage(rules):
-        sys.stdout.write(f"{count:6,}  {kind}\n")
-    sys.stdout.write(
-        f"{len(rules.rules):,} rules run, {len(rules.correlations):,} correlations, {len(rules.errors):,} cannot run\n"
-    )
-    for line in lines(rules.errors):
-        sys.stdout.write(f"{line}\n")
-    for line in lines(rules.notes) if args.notes else ():
-        sys.stdout.write(f"note: {line}\n")
-    return _FAILED if args.strict and rules.errors else 0
-
-
-def coverage(rules: RuleSet) -> list[tuple[str, int]]:
-    """How many rules look at each kind of event, most first."""
-    found = Counter(source for rule in rules.rules for source in {variant.source for variant in rule.variants})
-    return sorted(found.items(), key=lambda item: (-item[1], item[0]))
+    rules = rule_tests.rules_of(args)
+    sigma = rules.sigma
+    if args.format == "json":
+        sys.stdout.write(f"{as_json(rules).decode()}\n")
+    else:
+        for table in tables(rules):
+            sys.stdout.writelines(f"{line}\n" for line in (*columns(table), ""))
+        sys.stdout.write(
+            f"{len(sigma.rules):,} rules run, {len(sigma.correlations):,} correlations, "
+            f"{len(rules.anomalies):,} anomaly rules, {len(sigma.errors):,} cannot run\n"
+        )
+        sys.stdout.writelines(f"{printable(line)}\n" for line in lines(sigma.errors))
+        sys.stdout.writelines(f"note: {printable(line)}\n" for line in (lines(sigma.notes) if args.notes else ()))
+    return _FAILED if args.strict and sigma.errors else 0
 
 
 def _explain(args: argparse.Namespace) -> None:

@@ -13,7 +13,7 @@ from huntbeam.schemas.clock import millis
 from huntbeam.schemas.values import text
 from huntbeam.schemas.window import DISTINCT_CAP, WindowCount
 from huntbeam.transforms.anomaly.evaluate import CounterKey
-from huntbeam.transforms.anomaly.rarity import KEYS, VERSION, BaselineError, Head, Line, RareKey, rare_key
+from huntbeam.transforms.anomaly.rarity import KEYS, VERSION, Baseline, BaselineError, Head, Line, RareKey, rare_key
 
 SIGHTINGS = 20_000_000  # windows and hosts of keys that were in several
 
@@ -34,15 +34,30 @@ def baseline_lines(rows: Iterable[WindowCount]) -> Iterator[bytes]:
     Raises BaselineError for more than 2,000,000 keys, for more than memory holds of their windows and hosts, and for
     windows of two sizes.
     """
+    making = _made(rows)
+    yield _encode(Head(VERSION, len(making.seen), making.window_ms)) + b"\n"
+    for key in sorted(making.seen, key=_order):
+        known = making.seen[key]
+        line = Line(key.counter, dict(key.key), known.count, _how_many(known.windows), _how_many(known.hosts))
+        yield _encode(line) + b"\n"
+
+
+def baseline_of(rows: Iterable[WindowCount]) -> Baseline:
+    """The same without a file. Raises BaselineError."""
+    making = _made(rows)
+    known = {key: (one.count, _how_many(one.windows), _how_many(one.hosts)) for key, one in making.seen.items()}
+    return Baseline(known, making.window_ms)
+
+
+def _made(rows: Iterable[WindowCount]) -> _Making:
     making = _Making()
     for row in rows:
         making.add(row)
-    seen = making.seen
-    yield _encode(Head(VERSION, len(seen), making.window_ms)) + b"\n"
-    for key in sorted(seen, key=lambda key: (key.counter, [(n, v is not None, v or "") for n, v in key.key])):
-        known = seen[key]
-        line = Line(key.counter, dict(key.key), known.count, _how_many(known.windows), _how_many(known.hosts))
-        yield _encode(line) + b"\n"
+    return making
+
+
+def _order(key: RareKey) -> tuple[object, ...]:
+    return key.counter, [(name, value is not None, value or "") for name, value in key.key]
 
 
 class _Making:

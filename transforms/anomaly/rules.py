@@ -40,12 +40,15 @@ def load_rules(paths: Iterable[str | Path], counters: Sequence[Counter]) -> tupl
     return tuple(placed.rule for placed in placed_rules(paths, counters))
 
 
-def placed_rules(paths: Iterable[str | Path], counters: Sequence[Counter]) -> list[Placed]:
-    """The same, with their places. Sigma's documents in a folder are passed over. Raises AnomalyRuleError."""
+def placed_rules(paths: Iterable[str | Path], counters: Sequence[Counter], *, mixed: bool = False) -> list[Placed]:
+    """The same, with their places. Sigma's documents in a folder are passed over, if `mixed` in files, too.
+
+    Raises AnomalyRuleError.
+    """
     found: dict[str, Placed] = {}
     for path in paths:
         for file in rule_files(path):
-            for placed in parse_rules(_read(file), str(file), mixed=Path(path).is_dir()):
+            for placed in parse_rules(_read(file), str(file), mixed=mixed or Path(path).is_dir()):
                 check_rule(placed.rule, counters, placed.place)
                 first = found.setdefault(placed.rule.id, placed)
                 if first is not placed:

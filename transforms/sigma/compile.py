@@ -110,7 +110,7 @@ def _described(parsed: Parsed, variants: tuple[Variant, ...]) -> Rule:
 
 def _told(parsed: Parsed, remark: Remark) -> RuleError:
     document = parsed.document
-    return RuleError(document.file, document.line, named(parsed.data), remark.error_class, remark.reason)
+    return RuleError(document.file, document.line, named(parsed.data), *remark)
 
 
 def _ordered(errors: Iterable[RuleError]) -> tuple[RuleError, ...]:

@@ -20,6 +20,7 @@ from huntbeam.transforms.sigma.plan import RuleError
 
 Data = dict[str, Any]
 
+ANOMALY = "AnomalyRule"  # error class of the note that a document is one
 NODES = 200_000  # of a document once its aliases are written out
 # What pySigma raises for documents that it did not expect, beside its own errors.
 _LIBRARY = (SigmaError, TypeError, ValueError, KeyError, AttributeError, IndexError, RecursionError)
@@ -68,7 +69,7 @@ def _add(loaded: Loaded, document: Document, templates: _Templates) -> None:
         data = _data(document.text)
         if data is not None and "kind" in data and not is_sigma(data):
             reason = "it is an anomaly rule, which --anomaly_rules takes"
-            loaded.notes.append(RuleError(document.file, document.line, named(data), "AnomalyRule", reason))
+            loaded.notes.append(RuleError(document.file, document.line, named(data), ANOMALY, reason))
             return
         data = templates.complete(data)
     except (yaml.YAMLError, ValueError, RecursionError) as error:

@@ -64,10 +64,11 @@ _WILDCARDS = {SpecialChars.WILDCARD_MULTI: RUN, SpecialChars.WILDCARD_SINGLE: ON
 class UnsupportedError(Exception):
     """A rule asks for what cannot be matched. The message is one sentence."""
 
-    def __init__(self, error_class: str, reason: str) -> None:
+    def __init__(self, error_class: str, reason: str, source: str = "") -> None:
         super().__init__(reason)
         self.error_class = error_class
         self.reason = reason
+        self.source = source
 
 
 def lower(rule: SigmaRule, intern: Intern) -> Expression:

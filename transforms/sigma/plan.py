@@ -12,7 +12,7 @@ import msgspec
 from huntbeam.schemas.correlation import Correlation as Settings
 from huntbeam.schemas.errors import UnusableError
 
-HEAD = b"huntbeam-sigma\x02"  # the last byte counts the versions of the records below
+HEAD = b"huntbeam-sigma\x03"  # the last byte counts the versions of the records below
 
 WHOLE, START, END, ANYWHERE = "whole", "start", "end", "anywhere"
 RUN, ONE = 0, 1  # the wildcards of a Glob: any characters, exactly one
@@ -163,6 +163,7 @@ class RuleError(msgspec.Struct, frozen=True, array_like=True):
     rule: str  # its id, else its title, else nothing
     error_class: str  # one word for machines
     reason: str  # one sentence
+    source: str = ""  # the events that it is about, where it is about some: Security 4688
 
 
 class RuleSet(msgspec.Struct, frozen=True):

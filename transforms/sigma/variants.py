@@ -40,6 +40,7 @@ class Remark(NamedTuple):
 
     error_class: str
     reason: str
+    source: str = ""  # of the events that it is about, where it is about some
 
 
 class Outcome(NamedTuple):
@@ -82,7 +83,7 @@ class Compiler:
                 found.append(variant)
                 remarks += self._limits(variant)
             except UnsupportedError as error:
-                remarks.append(Remark(error.error_class, error.reason))
+                remarks.append(Remark(error.error_class, error.reason, error.source))
             except SigmaError as error:
                 remarks.append(Remark(*reason_of(error)))
         return Outcome(tuple(found), tuple(dict.fromkeys(remarks)), frozenset(used))
@@ -120,7 +121,7 @@ class Compiler:
         )
         if given(condition, partial(self._absent, without)) == FALSE:
             reason = f"cannot run on {variant.source} because its events have no {', '.join(variant.without)}"
-            raise UnsupportedError("FieldsMissing", reason)
+            raise UnsupportedError("FieldsMissing", reason, variant.source)
         return variant
 
     def _mapped(self, parsed: Parsed, pipeline: ProcessingPipeline, used: set[int]) -> SigmaRule:
@@ -165,7 +166,7 @@ class Compiler:
         if variant.without:
             names = ", ".join(variant.without)
             reason = f"runs on {variant.source} without {names}, which its events do not have"
-            limits.append(Remark("WithoutFields", reason))
+            limits.append(Remark("WithoutFields", reason, variant.source))
         for index in set(atoms_of(variant.condition)):
             atom = self.atoms[index]
             if isinstance(atom, Regex) and (sees := regex(atom.pattern, atom.flags).sees) < ENOUGH:
