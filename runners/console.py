@@ -83,7 +83,7 @@ def columns(rows: Sequence[Sequence[str]]) -> Iterator[str]:
     """
     shown = [[printable(cell) for cell in row] for row in rows]
     widths = [max(map(len, column)) for column in zip(*shown, strict=True)]
-    right = [all(cell[:1].isdigit() for cell in column[1:]) for column in zip(*shown, strict=True)]
+    right = [all(not cell or cell[:1].isdigit() for cell in column[1:]) for column in zip(*shown, strict=True)]
     for row in shown:
         cells = (
             cell.rjust(width) if number else cell.ljust(width)

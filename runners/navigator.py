@@ -13,8 +13,6 @@ from huntbeam.runners.rule_facts import LEVELS, Fact
 VERSIONS = {"navigator": "5.2.0", "layer": "4.5"}  # without `attack` it is the version that the Navigator has
 TITLES = 20  # of rules that a technique's comment names
 
-_NONE = "-"
-
 
 class Row(NamedTuple):
     """A technique under a tactic, and its rules by level."""
@@ -29,10 +27,9 @@ def rows(facts: Iterable[Fact]) -> list[Row]:
     found: dict[tuple[str, str], dict[str, int]] = {}
     for fact in facts:
         if fact.alerts:
-            for tactic in fact.tactics or (_NONE,):
-                for technique in fact.techniques or (_NONE,):
-                    levels = found.setdefault((tactic, technique), {})
-                    levels[fact.level] = levels.get(fact.level, 0) + 1
+            for place in dict.fromkeys(fact.places):
+                levels = found.setdefault(place, {})
+                levels[fact.level] = levels.get(fact.level, 0) + 1
     return [Row(*place, levels) for place, levels in sorted(found.items())]
 
 

@@ -12,6 +12,9 @@ from huntbeam.runners.all_rules import AllRules
 from huntbeam.transforms.sigma.plan import Rule, RuleError
 
 MISSING, LIMITED = "FieldsMissing", "WithoutFields"
+ROWS = 25  # of a table for people
+EVENTS = 3  # kinds of events that a row names
+WIDEST = 40  # characters of their names
 
 
 def coverage(rules: AllRules) -> list[dict[str, Any]]:
@@ -73,19 +76,30 @@ def as_json(rules: AllRules) -> bytes:
 
 
 def tables(rules: AllRules) -> Iterator[Sequence[Sequence[str]]]:
-    """The same for people, but the rules one by one."""
-    rows = [("log source", "rules", "run on")]
-    for source in log_sources(rules):
-        events = ", ".join(f"{name} ({count:,})" for name, count in source["events"].items())
-        rows.append((source["log_source"], f"{source['rules']:,}", events))
-    yield rows
-    yield [
-        ("events", "rules", "of these without some fields", "cannot run", "anomaly rules"),
-        *((one["events"], *(f"{one[name]:,}" for name in _COUNTS)) for one in coverage(rules)),
-    ]
-    why = reasons(rules)
+    """The same for people, but the rules one by one; of long tables the beginning."""
+    sources = [(one["log_source"], f"{one['rules']:,}", _listed(one["events"])) for one in log_sources(rules)]
+    yield [("log source", "rules", "run on"), *_shortened(sources)]
+    kinds = [(_short(one["events"]), *(f"{one[name]:,}" for name in _COUNTS)) for one in coverage(rules)]
+    yield [("events", "rules", "of these without some fields", "cannot run", "anomaly rules"), *_shortened(kinds)]
+    why = [(f"{count:,}", reason) for reason, count in reasons(rules)]
     if why:
-        yield [("rules", "why not there"), *((f"{count:,}", reason) for reason, count in why)]
+        yield [("rules", "why they are not tried there"), *_shortened(why)]
+
+
+def _shortened(rows: Sequence[tuple[str, ...]]) -> list[tuple[str, ...]]:
+    if len(rows) <= ROWS:
+        return list(rows)
+    return [*rows[: ROWS - 1], (f"{len(rows) - ROWS + 1} more (--format json)", *("" for _ in rows[0][1:]))]
+
+
+def _listed(events: dict[str, int]) -> str:
+    first = [f"{_short(name)} ({count:,})" for name, count in list(events.items())[:EVENTS]]
+    return ", ".join(first + ([f"{len(events) - EVENTS} more"] if len(events) > EVENTS else []))
+
+
+def _short(name: str) -> str:
+    name = name.replace("Microsoft-Windows-", "")
+    return name if len(name) <= WIDEST else name[: WIDEST - 3] + "..."
 
 
 _COUNTS = ("rules", "without_fields", "cannot_run", "anomaly_rules")

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from huntbeam.transforms.sigma.plan import RuleSet
 
 LEVELS = ("critical", "high", "medium", "low", "informational")
+NONE = "-"
 _TACTIC = re.compile(r"attack\.([a-z][a-z_-]+)", re.ASCII)
 
 
@@ -40,9 +41,23 @@ class Fact(NamedTuple):
         return techniques(self.tags)
 
     @property
-    def tactics(self) -> list[str]:
-        """ATT&CK tactics of its tags: lateral-movement."""
-        return [found[1].replace("_", "-") for tag in self.tags if (found := _TACTIC.fullmatch(tag.lower()))]
+    def places(self) -> list[tuple[str, str]]:
+        """Tactics with their techniques. Tags name tactics, then techniques of these, then perhaps further tactics."""
+        groups: list[tuple[list[str], list[str]]] = [([], [])]
+        for tag in self.tags:
+            tactic = _TACTIC.fullmatch(tag.lower())
+            if tactic is not None:
+                if groups[-1][1]:
+                    groups.append(([], []))
+                groups[-1][0].append(tactic[1].replace("_", "-"))
+            groups[-1][1].extend(techniques([tag]))
+        return [
+            (tactic, technique)
+            for tactics, of_these in groups
+            if tactics or of_these
+            for tactic in tactics or (NONE,)
+            for technique in of_these or (NONE,)
+        ] or [(NONE, NONE)]
 
 
 def facts(rules: RuleSet, anomalies: Sequence[Placed], counters: Sequence[Counter]) -> list[Fact]:

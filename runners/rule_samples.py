@@ -2,7 +2,7 @@
 
 A sample is called `KEY.fires.ndjson` or `KEY.silent.ndjson`; `KEY.baseline.ndjson` has the usual events, by which a
 rule of the kind `rare` judges. KEY is the id of the rule, or the name of its file without the suffix: then it is of all
-rules of that file that have none by id. A note may stand before the suffix (`KEY.fires.4688.ndjson`), so that a rule has
+rules of that file that have none by id. A note may stand before the suffix (`KEY.fires.4688.ndjson`): a rule may have
 several. Suffixes are those of what a replay reads. Samples lie beside the rule, or anywhere below --samples.
 """
 

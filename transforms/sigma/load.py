@@ -21,6 +21,7 @@ from huntbeam.transforms.sigma.plan import RuleError
 Data = dict[str, Any]
 
 ANOMALY = "AnomalyRule"  # error class of the note that a document is one
+DEPTH = 500  # lists and maps in each other
 NODES = 200_000  # of a document once its aliases are written out
 # What pySigma raises for documents that it did not expect, beside its own errors.
 _LIBRARY = (SigmaError, TypeError, ValueError, KeyError, AttributeError, IndexError, RecursionError)
@@ -136,6 +137,8 @@ class _Loader(yaml.CSafeLoader):
 
 def _data(text: str) -> Data | None:
     """What a document holds. Raises YAMLError, or ValueError for what is no rule."""
+    if _too_deep(text):
+        raise ValueError(f"the document is nested more than {DEPTH} deep")
     loader = _Loader(text)
     try:
         data = loader.get_single_data()
@@ -151,6 +154,21 @@ def _data(text: str) -> Data | None:
         if isinstance(data.get(section), dict):
             data[section] = _spelled(data[section])
     return data
+
+
+def _too_deep(text: str) -> bool:
+    """Whether the loader, which is C and recursive, would end the process. Most documents cannot be, by their text."""
+    if max(map(len, text.split("\n"))) + text.count("[") + text.count("{") <= DEPTH:
+        return False
+    depth = 0
+    for event in yaml.parse(text, Loader=yaml.CSafeLoader):
+        if isinstance(event, yaml.CollectionStartEvent):
+            depth += 1
+            if depth > DEPTH:
+                return True
+        elif isinstance(event, yaml.CollectionEndEvent):
+            depth -= 1
+    return False
 
 
 def _size(node: Any, sizes: dict[int, int]) -> int:
