@@ -68,7 +68,7 @@ def facts(rules: RuleSet, anomalies: Sequence[Placed], counters: Sequence[Counte
 def _events(rules: RuleSet) -> Iterator[Fact]:
     for rule in rules.rules:
         sources = tuple(dict.fromkeys(variant.source for variant in rule.variants))
-        description = rule.description or ""
+        description = " ".join((rule.description or "").split())
         level = rule.level or "-"
         yield Fact(
             rule.id,
@@ -95,7 +95,7 @@ def _correlations(rules: RuleSet) -> Iterator[Fact]:
             rule.rule_id,
             None,
             rule.title,
-            "",
+            " ".join((one.description or "").split()),
             rule.type.value,
             one.file,
             one.line,

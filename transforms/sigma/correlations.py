@@ -39,6 +39,7 @@ def resolve(rules: Sequence[Rule], atoms: Sequence[Atom], parsed: Sequence[Parse
                 msgspec.structs.replace(settings, alerts=settings.rule_id not in quiet),
                 one.document.file,
                 one.document.line,
+                None if one.rule.description is None else str(one.rule.description),
             )
             for one, settings in kept
         ),

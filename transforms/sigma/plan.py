@@ -153,6 +153,7 @@ class Correlation(msgspec.Struct, frozen=True, array_like=True):
     settings: Settings
     file: str
     line: int
+    description: str | None
 
 
 class RuleError(msgspec.Struct, frozen=True, array_like=True):
