@@ -139,3 +139,16 @@ def test_ids_are_one_rules_own_in_all_files(tmp_path: Path) -> None:
 
 def test_an_empty_file_has_no_rules(tmp_path: Path) -> None:
     assert load_rules([written(tmp_path, "---\n---\n")], BUILT_IN) == ()
+
+
+def test_a_folder_is_read_with_its_folders_and_sigma_passed_over(tmp_path: Path) -> None:
+    (tmp_path / "b").mkdir()
+    written(tmp_path, "{kind: beacon, id: a, name: A, severity: low}\n---\ntitle: S\ndetection: {}\n", "a.yml")
+    written(tmp_path / "b", "{kind: beacon, id: b, name: B, severity: low}", "b.YAML")
+    written(tmp_path, "no rules", "c.txt")
+    assert [rule.id for rule in load_rules([tmp_path], BUILT_IN)] == ["a", "b"]
+    with pytest.raises(AnomalyRuleError, match="rule 2"):
+        load_rules([tmp_path / "a.yml"], BUILT_IN)
+    written(tmp_path, "{knd: beacon, id: c, name: C, severity: low}", "d.yml")
+    with pytest.raises(AnomalyRuleError, match=r"d\.yml: rule 1"):
+        load_rules([tmp_path], BUILT_IN)

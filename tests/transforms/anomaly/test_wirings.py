@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
 from typing import NamedTuple
 
 import apache_beam as beam
@@ -24,10 +25,12 @@ from huntbeam.schemas.anomaly import Anomaly, AnomalyRule, Deviation, FirstSeen,
 from huntbeam.schemas.clock import HOUR, MINUTE
 from huntbeam.schemas.sysmon import NetworkConnect
 from huntbeam.schemas.window import WindowCount
+from huntbeam.transforms.anomaly.baseline import baseline_lines
 from huntbeam.transforms.anomaly.beacons import BeaconCore, beacons, connect, hour
 from huntbeam.transforms.anomaly.bounded import FindAnomaliesBounded
 from huntbeam.transforms.anomaly.evaluate import evaluate_all, row_key
 from huntbeam.transforms.anomaly.keyed import AnomalyCore, arrived
+from huntbeam.transforms.anomaly.rarity import BaselineFile
 from huntbeam.transforms.anomaly.sightings import SightingCore, concerned, sighted_all, sighting
 from huntbeam.transforms.anomaly.split import split
 from huntbeam.transforms.anomaly.unbounded import BeaconFn, FindAnomaliesUnbounded, RowAnomalyFn, SightingFn
@@ -326,3 +329,20 @@ def test_a_stream_that_no_rule_looks_at_need_not_be_there() -> None:
     with BeamPipeline(runner=FnApiRunner()) as pipeline:
         rows = {streams.WINDOW_COUNTS: pipeline | beam.Create([[row(0, 99)]])}
         assert_that(rows | FindAnomaliesBounded((threshold(),), SIZE), check)
+
+
+def test_the_unbounded_wiring_has_its_baseline_from_the_file(tmp_path: Path) -> None:
+    usual = row(0, host="ws-1")
+    new = msgspec.structs.replace(row(1, host="ws-2"), key={"host": "ws-2", "dst_port": 8443, "user_account": None})
+    path = tmp_path / "usual.baseline"
+    path.write_bytes(b"".join(baseline_lines([usual])))
+    rare = msgspec.structs.replace(test_sightings.RARE, at_most=0)
+
+    def check(found: list[Told]) -> None:
+        assert [(one.row.kind, one.row.key["dst_port"], one.row.value) for one in found] == [("rare", 8443, 0)]
+
+    source = BeamStream(coder=BatchCoder()).add_elements([TimestampedValue([usual, new], timestamp(NOON))])
+    source = source.advance_watermark_to(timestamp(END)).advance_watermark_to_infinity()
+    with BeamPipeline(runner=BundleBasedDirectRunner(), options=streaming()) as pipeline:
+        wiring = FindAnomaliesUnbounded((rare,), SIZE, LATENESS, BaselineFile(str(path)))
+        assert_that(told(by_stream(pipeline | source) | "Find" >> wiring), check)

@@ -137,3 +137,19 @@ def test_rules_filters_and_correlations_are_told_apart(tmp_path: Path) -> None:
     found = load([tmp_path])
     assert [len(part) for part in (found.texts, found.rules, found.filters, found.correlations)] == [3, 1, 1, 1]
     assert [one.line for one in found.texts] == [2, 9, 13]
+
+
+@pytest.mark.parametrize("text", ["[", "{a: ", "- ", "? "])
+def test_a_document_that_is_nested_without_end_is_refused(text: str) -> None:
+    """The loader is recursive, and its stack is C's."""
+    loaded = parse_all([Document("deep.yml", 1, f"title: deep\nkind: \n  {text * 200_000}"), Document("b", 1, RULE)])
+    assert [(error.file, error.error_class) for error in loaded.errors] == [("deep.yml", "Yaml")]
+    assert len(loaded.rules) == 1
+
+
+def test_an_anomaly_rule_is_no_rule_of_sigma_but_noted() -> None:
+    loaded = parse_all([Document("a.yml", 3, "kind: beacon\nid: x\nname: A\nseverity: low\n")])
+    assert (loaded.rules, loaded.errors, loaded.texts) == ([], [], [])
+    assert [(note.file, note.line, note.rule, note.error_class) for note in loaded.notes] == [
+        ("a.yml", 3, "x", "AnomalyRule")
+    ]
