@@ -98,7 +98,8 @@ class _Trials:
         if not trial.events:
             return "the sample has no events"
         if verdict == FIRES and fact.id not in trial.found:
-            return f"it finds nothing in {trial.events:,} events; `huntbeam rules explain` says why"
+            remedy = f"; `huntbeam rules explain {fact.id} {sample}` says why" if fact.kind == "rule" else ""
+            return f"it finds nothing in {trial.events:,} events{remedy}"
         if verdict == SILENT and fact.id in trial.found:
             return f"it finds something in {trial.events:,} events"
         return ""

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from huntbeam.pipelines.options import OptionError, add_rule_arguments
+from huntbeam.rules import located
 from huntbeam.runners.commands import rule_tests
 from huntbeam.runners.console import columns, printable
 from huntbeam.schemas.dead_letter import RecordError
@@ -87,7 +88,7 @@ def _explain(args: argparse.Namespace) -> None:
     from huntbeam.transforms.sigma.events import sigma_event
     from huntbeam.transforms.sigma.matcher import Matcher
 
-    rules = compiled(args.rules, args.pipeline, args.rule_cache)
+    rules = compiled([located(path) for path in args.rules], args.pipeline, args.rule_cache)
     index = next((n for n, rule in enumerate(rules.rules) if args.rule in (rule.id, rule.title)), None)
     if index is None:
         raise OptionError(

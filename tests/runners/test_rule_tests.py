@@ -124,7 +124,7 @@ def test_a_rule_that_finds_too_little_or_too_much_fails(
     assert "shell.silent.ndjson: it finds something in 2 events" in out
     root = ElementTree.parse(tmp_path / "out.xml").getroot()  # noqa: S314  # our own
     assert [failure.get("message") for failure in root.iter("failure")] == [
-        "it finds nothing in 1 events; `huntbeam rules explain` says why",
+        f"it finds nothing in 1 events; `huntbeam rules explain {RULE_ID} {mine}/shell.fires.ndjson` says why",
         "it finds something in 2 events",
     ]
     assert {case.get("name") for case in root.iter("testcase")} == {
