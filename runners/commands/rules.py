@@ -73,9 +73,10 @@ def _check(args: argparse.Namespace) -> int:
     else:
         for table in tables(rules):
             sys.stdout.writelines(f"{line}\n" for line in (*columns(table), ""))
+        anomalies = f"; {len(rules.anomalies):,} anomaly rules" if rules.anomalies else ""
         sys.stdout.write(
             f"{len(sigma.rules):,} rules run, {len(sigma.correlations):,} correlations, "
-            f"{len(rules.anomalies):,} anomaly rules, {len(sigma.errors):,} cannot run\n"
+            f"{len(sigma.errors):,} cannot run{anomalies}\n"
         )
         sys.stdout.writelines(f"{printable(line)}\n" for line in lines(sigma.errors))
         sys.stdout.writelines(f"note: {printable(line)}\n" for line in (lines(sigma.notes) if args.notes else ()))

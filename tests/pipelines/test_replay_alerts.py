@@ -256,7 +256,7 @@ class TestRulesCommand:
         (rules / "broken.yml").write_text(BROKEN)
         assert main(["rules", "check", str(rules)]) == 0
         said = capsys.readouterr().out
-        assert "2 rules run, 0 correlations, 0 anomaly rules, 1 cannot run" in said
+        assert "2 rules run, 0 correlations, 1 cannot run" in said
         assert "broken.yml:1" in said
         assert "Sysmon 1" in said
         assert main(["rules", "check", str(rules), "--strict"]) == 1

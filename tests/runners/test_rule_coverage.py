@@ -126,7 +126,7 @@ def test_check_says_what_each_source_has_and_what_is_not_tried_there(
     out = capsys.readouterr().out
     assert "process_creation      3  Sysmon 1 (3), Security 4688 (2)" in out
     assert "1  cannot run on Security 4688 because its events have no Hashes" in out
-    assert "3 rules run, 0 correlations, 0 anomaly rules, 0 cannot run" in out
+    assert "3 rules run, 0 correlations, 0 cannot run\n" in out
 
 
 def test_check_knows_anomaly_rules_and_correlations(capsys: pytest.CaptureFixture[str]) -> None:
@@ -134,6 +134,8 @@ def test_check_knows_anomaly_rules_and_correlations(capsys: pytest.CaptureFixtur
     assert (found["errors"], found["anomaly_rules"], found["correlations"]) == ([], 6, 10)
     by_name = {one["events"]: one for one in found["coverage"]}
     assert by_name["Sysmon 3"]["anomaly_rules"] == 4
+    assert main(["rules", "check", "builtin:"]) == 0
+    assert "19 rules run, 10 correlations, 0 cannot run; 6 anomaly rules\n" in capsys.readouterr().out
 
 
 def test_a_long_table_is_cut_and_says_so(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
