@@ -22,6 +22,12 @@ class FileInfo(msgspec.Struct, frozen=True):
 
     path: str
     size: int
+    updated: float = 0.0  # seconds since 1970; of files in a bucket
+
+
+def is_remote(path: str) -> bool:
+    """Whether a path names something in a bucket."""
+    return "://" in path
 
 
 def expand(patterns: Sequence[str]) -> list[FileInfo]:
@@ -32,11 +38,11 @@ def expand(patterns: Sequence[str]) -> list[FileInfo]:
             standard_input()
             found[STDIN] = FileInfo(STDIN, 0)
             continue
-        files = _remote_files(pattern) if "://" in pattern else _local_files(pattern)
+        files = remote_files(pattern) if is_remote(pattern) else _local_files(pattern)
         if not files:
             raise InputError(f"{pattern} matches no file: check the path, and quote the pattern from the shell")
         for file in files:
-            found.setdefault(file.path if "://" in file.path else os.path.abspath(file.path), file)  # noqa: PTH100
+            found.setdefault(file.path if is_remote(file.path) else os.path.abspath(file.path), file)  # noqa: PTH100
     return sorted(found.values(), key=lambda f: f.path)
 
 
@@ -96,7 +102,8 @@ def _filesystems(path: str) -> Any:
     return FileSystems, CompressionTypes.UNCOMPRESSED
 
 
-def _remote_files(pattern: str) -> list[FileInfo]:
+def remote_files(pattern: str) -> list[FileInfo]:
+    """The files in a bucket that a path, folder or glob names. Raises InputError where they cannot be listed."""
     systems, _ = _filesystems(pattern)
     folder = pattern.rstrip("/") + "/**"
     tries = [pattern]
@@ -110,7 +117,11 @@ def _remote_files(pattern: str) -> list[FileInfo]:
             raise InputError(
                 f"{pattern} cannot be listed ({type(error).__name__}): check its name and access"
             ) from error
-        found = [FileInfo(m.path, m.size_in_bytes) for m in matched if not m.path.endswith("/") and _shown(m.path, one)]
+        found = [
+            FileInfo(m.path, m.size_in_bytes, m.last_updated_in_seconds or 0.0)
+            for m in matched
+            if not m.path.endswith("/") and _shown(m.path, one)
+        ]
         if found:
             return found
     return []
@@ -130,7 +141,7 @@ def open_file(path: str, at: int = 0) -> Any:
 
 
 def _open(path: str) -> Any:
-    if "://" not in path:
+    if not is_remote(path):
         return Path(path).open("rb", buffering=0)
     systems, as_is = _filesystems(path)
     return systems.open(path, compression_type=as_is)

@@ -13,7 +13,6 @@ from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
-from huntbeam.runners.stack.locks import locked
 from huntbeam.runners.stack.versions import (
     BEAM,
     BEAM_ARTIFACTS,
@@ -25,6 +24,7 @@ from huntbeam.runners.stack.versions import (
     Artifact,
 )
 from huntbeam.schemas.errors import UnusableError
+from huntbeam.transforms.locks import locked
 
 Say = Callable[[str], None]
 

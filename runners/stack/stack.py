@@ -15,12 +15,12 @@ import msgspec
 
 from huntbeam.runners.stack import processes, state
 from huntbeam.runners.stack.java import find_java
-from huntbeam.runners.stack.locks import locked
 from huntbeam.runners.stack.parts import Say, fetch
 from huntbeam.runners.stack.processes import Running
 from huntbeam.runners.stack.services import NAMES, PORT_OF, Layout, Service, address, services
 from huntbeam.runners.stack.state import Settings, State
 from huntbeam.schemas.errors import UnusableError
+from huntbeam.transforms.locks import locked
 
 PATIENCE = 120.0  # seconds until a part has to answer
 OPEN = (

@@ -19,13 +19,13 @@ import pytest
 from huntbeam.runners.cli import main
 from huntbeam.runners.stack import broker, flink, processes, state, versions
 from huntbeam.runners.stack.java import find_java
-from huntbeam.runners.stack.locks import locked
 from huntbeam.runners.stack.parts import Parts, fetch, parts, pom
 from huntbeam.runners.stack.processes import Running
 from huntbeam.runners.stack.services import NAMES, PORT_OF
 from huntbeam.runners.stack.stack import Stack, last_words, running_addresses
 from huntbeam.runners.stack.state import PORTS, Settings, State
 from huntbeam.schemas.errors import UnusableError
+from huntbeam.transforms.locks import locked
 
 SETTINGS = Settings(cache="/cache", ports={name: 20_000 + i for i, name in enumerate(PORTS)}, task_slots=4)
 
@@ -168,7 +168,7 @@ class TestLock:
         code = f"""
         import time
         from pathlib import Path
-        from huntbeam.runners.stack.locks import locked
+        from huntbeam.transforms.locks import locked
         with locked(Path({str(tmp_path)!r}), "lock", print):
             print("held", flush=True)
             time.sleep(1)

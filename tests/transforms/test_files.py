@@ -77,7 +77,11 @@ class Bucket:
         if "denied" in patterns[0]:
             raise RuntimeError("no")
         sign = re.compile(re.escape(patterns[0]).replace(r"\*\*", ".*").replace(r"\*", "[^/]*"))
-        found = [SimpleNamespace(path=p, size_in_bytes=len(d)) for p, d in self._files.items() if sign.fullmatch(p)]
+        found = [
+            SimpleNamespace(path=path, size_in_bytes=len(data), last_updated_in_seconds=7.0)
+            for path, data in self._files.items()
+            if sign.fullmatch(path)
+        ]
         return [SimpleNamespace(metadata_list=found)]
 
     def open(self, path: str, compression_type: str) -> Any:

@@ -13,7 +13,8 @@ import yaml
 from huntbeam.schemas.anomaly import COUNT, DISTINCT, AnomalyRule, Beacon, Deviation, FirstSeen, Rare, Threshold
 from huntbeam.schemas.errors import UnusableError
 from huntbeam.schemas.window import Counter
-from huntbeam.transforms.sigma.documents import SUFFIXES, is_sigma
+from huntbeam.transforms.sigma.documents import is_sigma
+from huntbeam.transforms.sigma.rule_files import SUFFIXES
 
 LARGEST = 1_048_576  # bytes of a rule file
 

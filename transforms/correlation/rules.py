@@ -75,7 +75,7 @@ def correlation(rule: SigmaCorrelationRule, rule_id: str, known: Mapping[str, Na
         raise CorrelationRuleError(f"it is the top of more than {DEEPEST + 1} correlations of correlations; flatten it")
     return Correlation(
         rule_id=rule_id,
-        title=rule.title,
+        title=str(rule.title),
         type=kind,
         references=found,
         group_by=tuple(rule.group_by or ()),

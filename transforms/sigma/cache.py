@@ -1,20 +1,25 @@
-"""Compiled rule sets kept in a folder: compiling thousands of rules takes seconds, reading them back a tenth of one."""
+"""Compiled rule sets kept in a folder: compiling thousands of rules takes seconds, reading them back a tenth of one.
+
+pySigma is loaded only to compile.
+"""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
-from tempfile import NamedTemporaryFile
+from uuid import uuid4
 
 from huntbeam.schemas import uid
 from huntbeam.schemas.errors import UnusableError
-from huntbeam.transforms.sigma.compile import compile_documents, versions
 from huntbeam.transforms.sigma.documents import Document, documents
-from huntbeam.transforms.sigma.pipelines import UserPipeline, read_pipelines
 from huntbeam.transforms.sigma.plan import RuleError, RuleSet
+from huntbeam.transforms.sigma.user_pipelines import UserPipeline, read_pipelines
+from huntbeam.transforms.sigma.versions import versions
 
 SUFFIX = ".sigma"
+KEPT = 8  # files; of a few MB each
 
 
 def compiled(
@@ -28,13 +33,19 @@ def compiled(
     user = read_pipelines(pipelines)
     found = list(documents(paths))
     if cache_dir is None:
-        return compile_documents(found, user)
+        return _compiled(found, user)
     file = Path(cache_dir, _key(found, user) + SUFFIX)
     kept = _read(file)
     if kept is None:
-        kept = compile_documents(found, user)
+        kept = _compiled(found, user)
         _write(file, kept.pack())
     return kept
+
+
+def _compiled(found: Sequence[Document | RuleError], user: Sequence[UserPipeline]) -> RuleSet:
+    from huntbeam.transforms.sigma.compile import compile_documents
+
+    return compile_documents(found, user)
 
 
 def _key(found: Sequence[Document | RuleError], user: Sequence[UserPipeline]) -> str:
@@ -43,17 +54,26 @@ def _key(found: Sequence[Document | RuleError], user: Sequence[UserPipeline]) ->
 
 def _read(file: Path) -> RuleSet | None:
     try:
-        return RuleSet.unpack(file.read_bytes())
+        found = RuleSet.unpack(file.read_bytes())
     except (OSError, UnusableError):
         return None  # not there, or damaged: it is written anew
+    with suppress(OSError):
+        os.utime(file)  # the sets that nobody uses are those that go
+    return found
 
 
 def _write(file: Path, packed: bytes) -> None:
-    """Aside, then renamed: who reads at the same time sees a whole file or none."""
+    """Aside, then renamed: who reads at the same time sees a whole file or none. Sets not used for longest go."""
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
-        with NamedTemporaryFile(dir=file.parent, prefix=".", suffix=SUFFIX, delete=False) as aside:
-            aside.write(packed)
-        Path(aside.name).replace(file)
+        aside = file.with_name(f".{uuid4().hex}")
+        try:
+            aside.write_bytes(packed)
+            aside.replace(file)
+        finally:
+            aside.unlink(missing_ok=True)
+        newest_first = sorted(file.parent.glob(f"*{SUFFIX}"), key=lambda one: one.stat().st_mtime, reverse=True)
+        for old in newest_first[KEPT:]:
+            old.unlink(missing_ok=True)
     except OSError:
         return  # the next start compiles again

@@ -4,18 +4,17 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Sequence
-from importlib.metadata import version
 
 from sigma.rule import SigmaRule
 
 from huntbeam.schemas import uid
-from huntbeam.transforms.sigma import pipelines
 from huntbeam.transforms.sigma.correlations import asked, resolve
 from huntbeam.transforms.sigma.documents import Document
 from huntbeam.transforms.sigma.load import Loaded, Parsed, load, named, parse_all
-from huntbeam.transforms.sigma.pipelines import UserPipeline
-from huntbeam.transforms.sigma.plan import HEAD, Rule, RuleError, RuleSet, Variant
+from huntbeam.transforms.sigma.plan import Rule, RuleError, RuleSet, Variant
+from huntbeam.transforms.sigma.user_pipelines import UserPipeline
 from huntbeam.transforms.sigma.variants import Compiler, Remark
+from huntbeam.transforms.sigma.versions import versions
 
 
 def compile_rules(paths: Iterable[str | os.PathLike[str]], user: Sequence[UserPipeline] = ()) -> RuleSet:
@@ -26,11 +25,6 @@ def compile_rules(paths: Iterable[str | os.PathLike[str]], user: Sequence[UserPi
 def compile_documents(found: Iterable[Document | RuleError], user: Sequence[UserPipeline] = ()) -> RuleSet:
     """The same of documents that are read already."""
     return compile_loaded(parse_all(found), user)
-
-
-def versions() -> list[str]:
-    """All that decides, beside the rules and pipelines themselves, what comes out."""
-    return [HEAD.hex(), str(pipelines.VERSION), version("pysigma"), version("google-re2")]
 
 
 def compile_loaded(loaded: Loaded, user: Sequence[UserPipeline] = ()) -> RuleSet:
@@ -88,13 +82,13 @@ def _described(parsed: Parsed, variants: tuple[Variant, ...]) -> Rule:
         raise TypeError("a rule is expected")
     return Rule(
         id=_id(parsed),
-        name=rule.name,
-        title=rule.title,
-        description=rule.description,
+        name=_text(rule.name),
+        title=str(rule.title),
+        description=_text(rule.description),
         level=str(rule.level) if rule.level else None,
         status=str(rule.status) if rule.status else None,
-        author=rule.author,
-        license=rule.license,
+        author=_text(rule.author),
+        license=_text(rule.license),
         tags=tuple(str(tag) for tag in rule.tags),
         references=tuple(map(str, rule.references)),
         falsepositives=tuple(map(str, rule.falsepositives)),
@@ -106,6 +100,11 @@ def _described(parsed: Parsed, variants: tuple[Variant, ...]) -> Rule:
         alerts=True,
         variants=variants,
     )
+
+
+def _text(value: object) -> str | None:
+    """What YAML took for something else, text again: what is packed has to be what is unpacked."""
+    return None if value is None else str(value)
 
 
 def _told(parsed: Parsed, remark: Remark) -> RuleError:

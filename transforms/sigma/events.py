@@ -67,7 +67,10 @@ def channel_of(provider: str | None, channel: str | None) -> str | None:
 
 
 def _with_the_rest(event: WinlogEvent, data: dict[str, Json]) -> dict[str, Json]:
-    envelope = _record(event.envelope())
+    try:
+        envelope = _record(event.envelope())
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        return data
     message = text(_first(envelope, _MESSAGE_PATHS))
     fields = {**_user_data(_first(envelope, _USER_DATA_PATHS)), **data}
     unnamed = _unnamed(envelope, fields) or (message if not fields else None)

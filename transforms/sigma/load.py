@@ -24,7 +24,7 @@ ANOMALY = "AnomalyRule"  # error class of the note that a document is one
 DEPTH = 500  # lists and maps in each other
 NODES = 200_000  # of a document once its aliases are written out
 # What pySigma raises for documents that it did not expect, beside its own errors.
-_LIBRARY = (SigmaError, TypeError, ValueError, KeyError, AttributeError, IndexError, RecursionError)
+LIBRARY_ERRORS = (SigmaError, TypeError, ValueError, KeyError, AttributeError, IndexError, RecursionError)
 
 
 class Parsed(NamedTuple):
@@ -81,7 +81,7 @@ def _add(loaded: Loaded, document: Document, templates: _Templates) -> None:
         return
     try:
         parsed = Parsed(document, data, parse(data))
-    except _LIBRARY as error:
+    except LIBRARY_ERRORS as error:
         loaded.errors.append(told(document, data, error))
         return
     if parsed.rule.errors:

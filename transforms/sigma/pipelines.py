@@ -4,13 +4,9 @@ other logs, and the user's own with the values of placeholders.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from os import PathLike
-from pathlib import Path
-from typing import Any, NamedTuple
+from collections.abc import Mapping, Sequence
+from typing import Any
 
-import yaml
-from sigma.exceptions import SigmaError
 from sigma.processing.conditions import LogsourceCondition, RuleProcessingItemAppliedCondition
 from sigma.processing.pipeline import ProcessingItem, ProcessingPipeline
 from sigma.processing.transformations import (
@@ -20,7 +16,6 @@ from sigma.processing.transformations import (
     ValueListPlaceholderTransformation,
 )
 
-from huntbeam.schemas.errors import UnusableError
 from huntbeam.transforms.sigma.sources import (
     SECURITY_NAMES,
     SERVICES,
@@ -28,39 +23,11 @@ from huntbeam.transforms.sigma.sources import (
     WINDOWS_CATEGORIES,
     Target,
 )
+from huntbeam.transforms.sigma.user_pipelines import UserPipeline
 
-VERSION = 1  # of what sources.py and this module make of a rule
 PRIORITY = 10  # as pySigma's own: a user's pipeline of a lower one sees Sigma's names, of a higher one Windows'
 
 _WINDOWS = "windows"
-
-
-class UserPipeline(NamedTuple):
-    """A pipeline file of the user, pySigma's YAML."""
-
-    name: str
-    text: str
-
-    def parsed(self) -> ProcessingPipeline:
-        """A new pipeline. Raises UnusableError for what is none."""
-        try:
-            return ProcessingPipeline.from_yaml(self.text)
-        except (SigmaError, yaml.YAMLError, TypeError, ValueError, KeyError, AttributeError, RecursionError) as error:
-            told = " ".join(str(error).split()) or type(error).__name__
-            raise UnusableError(f"{self.name} is no pySigma pipeline: {told}") from error
-
-
-def read_pipelines(files: Iterable[str | PathLike[str]]) -> list[UserPipeline]:
-    """The user's pipelines. Raises UnusableError for a file that cannot be used."""
-    found = []
-    for file in files:
-        try:
-            pipeline = UserPipeline(str(file), Path(file).read_text(encoding="utf-8"))
-        except (OSError, UnicodeDecodeError) as error:
-            raise UnusableError(f"the pipeline {file} cannot be read: name a text file in UTF-8") from error
-        pipeline.parsed()
-        found.append(pipeline)
-    return found
 
 
 def sysmon(user: Sequence[UserPipeline] = ()) -> ProcessingPipeline:

@@ -7,16 +7,14 @@ from functools import partial
 from typing import NamedTuple
 
 import msgspec
-from sigma.exceptions import SigmaError
 from sigma.processing.pipeline import ProcessingPipeline
 from sigma.rule import SigmaRule
 
 from huntbeam.transforms.sigma import pipelines
 from huntbeam.transforms.sigma.expression import atoms_of, given, possible
-from huntbeam.transforms.sigma.load import Parsed, apply_filters, parse, reason_of
+from huntbeam.transforms.sigma.load import LIBRARY_ERRORS, Parsed, apply_filters, parse, reason_of
 from huntbeam.transforms.sigma.lowering import UnsupportedError, field_names, lower, selected_names
 from huntbeam.transforms.sigma.patterns import ENOUGH, regex
-from huntbeam.transforms.sigma.pipelines import UserPipeline
 from huntbeam.transforms.sigma.plan import (
     FALSE,
     WHOLE,
@@ -31,6 +29,7 @@ from huntbeam.transforms.sigma.plan import (
 )
 from huntbeam.transforms.sigma.readings import number
 from huntbeam.transforms.sigma.sources import SYSMON_CATEGORIES, WINDOWS_CATEGORIES, fields_of, source_name
+from huntbeam.transforms.sigma.user_pipelines import UserPipeline
 
 _PROBE = "selection"
 
@@ -84,7 +83,7 @@ class Compiler:
                 remarks += self._limits(variant)
             except UnsupportedError as error:
                 remarks.append(Remark(error.error_class, error.reason, error.source))
-            except SigmaError as error:
+            except LIBRARY_ERRORS as error:
                 remarks.append(Remark(*reason_of(error)))
         return Outcome(tuple(found), tuple(dict.fromkeys(remarks)), frozenset(used))
 

@@ -13,8 +13,8 @@ from huntbeam.transforms.sigma.documents import Document
 from huntbeam.transforms.sigma.events import SECURITY, SYSMON, SigmaEvent
 from huntbeam.transforms.sigma.load import Loaded, parse_all
 from huntbeam.transforms.sigma.matcher import Matcher
-from huntbeam.transforms.sigma.pipelines import UserPipeline
 from huntbeam.transforms.sigma.plan import RuleSet
+from huntbeam.transforms.sigma.user_pipelines import UserPipeline
 
 PROCESS = {"product": "windows", "category": "process_creation"}
 APPLICATION = {"product": "windows", "service": "application"}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from huntbeam.schemas.errors import UnusableError
-from huntbeam.transforms.sigma import cache
+from huntbeam.transforms.sigma import cache, compile  # noqa: A004  # the module
 from huntbeam.transforms.sigma.cache import compiled
 from huntbeam.transforms.sigma.matcher import Matcher
 from huntbeam.transforms.sigma.plan import HEAD, RuleSet
@@ -55,13 +56,13 @@ def write(path: Path, *rules: object) -> None:
 def counted(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """How often rules were compiled."""
     calls: list[int] = []
-    real = cache.compile_documents
+    real = compile.compile_documents
 
     def count(*arguments: object) -> RuleSet:
         calls.append(1)
         return real(*arguments)  # type: ignore[arg-type]  # passed on as they came
 
-    monkeypatch.setattr(cache, "compile_documents", count)
+    monkeypatch.setattr(compile, "compile_documents", count)
     return calls
 
 
@@ -106,6 +107,24 @@ def test_a_damaged_file_is_written_anew(tmp_path: Path, counted: list[int]) -> N
         assert RuleSet.unpack(kept.read_bytes()) == first
     assert len(counted) == 4
     assert list((tmp_path / "cache").iterdir()) == [kept]
+
+
+def test_old_sets_go(tmp_path: Path) -> None:
+    for number in range(cache.KEPT + 3):
+        write(tmp_path / "a.yml", rule({"A": number}))
+        compiled([tmp_path / "a.yml"], cache_dir=tmp_path / "cache")
+    assert len(list((tmp_path / "cache").iterdir())) == cache.KEPT
+    kept = compiled([tmp_path / "a.yml"], cache_dir=tmp_path / "cache")
+    assert Matcher(kept).match(event({"A": cache.KEPT + 2})) == [0]
+
+
+def test_names_and_texts_of_any_kind_can_be_kept(tmp_path: Path) -> None:
+    odd = os.fsdecode(b"\xff.yml")
+    write(tmp_path / odd, rule({"A": 1}, falsepositives=["ü", "日"], custom={"a": [1.5]}))
+    first = compiled([tmp_path], cache_dir=tmp_path / "cache")
+    assert first.errors == ()
+    assert RuleSet.unpack(first.pack()) == first
+    assert first.rules[0].file.endswith("?.yml")
 
 
 def test_a_folder_that_cannot_be_written_is_no_obstacle(tmp_path: Path) -> None:

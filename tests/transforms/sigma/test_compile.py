@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from huntbeam.transforms.sigma.pipelines import UserPipeline
 from huntbeam.transforms.sigma.plan import RuleSet
+from huntbeam.transforms.sigma.user_pipelines import UserPipeline
 from tests.transforms.sigma.rules import APPLICATION, PROCESS, Data, event, hits, rule, ruleset, security, sysmon
 
 NETWORK = {"product": "windows", "category": "network_connection"}

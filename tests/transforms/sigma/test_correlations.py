@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from huntbeam.schemas.clock import MINUTE
-from huntbeam.transforms.sigma.pipelines import UserPipeline
+from huntbeam.transforms.sigma.user_pipelines import UserPipeline
 from tests.transforms.sigma.rules import PROCESS, Data, event, hits, rule, ruleset
 
 

@@ -14,13 +14,26 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from huntbeam.schemas.errors import UnusableError
-from huntbeam.transforms.sigma.documents import Document, Limits, documents, documents_of
+from huntbeam.transforms.sigma.documents import Document, documents, documents_of
 from huntbeam.transforms.sigma.plan import RuleError
+from huntbeam.transforms.sigma.rule_files import Limits
 
-TWO = (
-    b"# two rules\n\n---\ntitle: a\n--- # the second\n\n# of them\ntitle: b\n"
-    b"text: |\n  ---\n  no mark\n...\n---\n\n# end"
-)
+TWO = b"""# two rules
+
+---
+title: a
+--- # the second
+
+# of them
+title: b
+text: |
+  ---
+  no mark
+...
+---
+
+# end
+"""
 
 
 def found(*paths: Path, limits: Limits = Limits()) -> list[tuple[str, int, str]]:  # noqa: B008  # immutable

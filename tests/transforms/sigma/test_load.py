@@ -9,8 +9,10 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
+from huntbeam.transforms.sigma.compile import compile_loaded
 from huntbeam.transforms.sigma.documents import Document
 from huntbeam.transforms.sigma.load import Loaded, load, parse_all
+from huntbeam.transforms.sigma.plan import RuleSet
 from tests.transforms.sigma.rules import loaded, rule
 
 GOOD = yaml.safe_dump(rule({"Field": "value"}))
@@ -97,6 +99,9 @@ def test_no_value_in_the_wrong_place_stops_the_loading(key: str, value: object) 
 def test_no_value_in_a_detection_stops_the_loading(key: str, value: object) -> None:
     found = loaded(rule({key: value}), rule({"Field": "value"}))
     assert found.rules[-1].document.line == 2
+    compiled = compile_loaded(found)
+    assert len(compiled.rules) + len({error.rule for error in compiled.errors}) == 2
+    assert RuleSet.unpack(compiled.pack()) == compiled
 
 
 def test_aliases_are_followed_but_not_without_end() -> None:

@@ -8,9 +8,9 @@ import pytest
 
 from huntbeam.schemas.errors import UnusableError
 from huntbeam.transforms.sigma.events import SECURITY, SYSMON
-from huntbeam.transforms.sigma.pipelines import UserPipeline, read_pipelines
 from huntbeam.transforms.sigma.readings import fold
 from huntbeam.transforms.sigma.sources import SYSMON_CATEGORIES, WINDOWS_CATEGORIES, fields_of
+from huntbeam.transforms.sigma.user_pipelines import UserPipeline, read_pipelines
 from tests.transforms.sigma.rules import PROCESS, event, hits, rule, ruleset, security, sysmon
 
 POWERSHELL = "Microsoft-Windows-PowerShell/Operational"
@@ -151,7 +151,7 @@ def test_what_is_no_pipeline_is_refused(tmp_path: Path, text: str) -> None:
     path = tmp_path / "bad.yml"
     path.write_text(text, encoding="utf-8")
     with pytest.raises(UnusableError, match=r"bad\.yml is no pySigma pipeline"):
-        read_pipelines([path])
+        ruleset(user=read_pipelines([path]))
 
 
 def test_a_pipeline_that_cannot_be_read_is_refused(tmp_path: Path) -> None:
