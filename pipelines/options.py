@@ -119,8 +119,8 @@ def add_rule_arguments(parser: argparse.ArgumentParser, *, required: bool = Fals
         default=[],
         required=required,
         metavar="PATH",
-        help=f"Sigma rules: file, folder, zip or tar.gz; {BUILTIN} are ours; what they find is the stream `alerts`; "
-        "repeatable",
+        help=f"Sigma rules: file, folder, zip or tar.gz, gs:// too; {BUILTIN} are ours; what they find is the stream "
+        "`alerts`; repeatable",
     )
     rules.add_argument(
         "--pipeline", action="append", default=[], metavar="FILE", help="a pySigma processing pipeline; repeatable"

@@ -14,6 +14,8 @@ from huntbeam.transforms.digest_records import DigestRecords
 from huntbeam.transforms.kafka_io import Sink
 from huntbeam.transforms.seeds import SeedFolder, SeedRecords
 
+_RECORD = tuple[bytes, bytes | None]
+
 
 @dataclass(frozen=True)
 class Seeds:
@@ -47,15 +49,30 @@ class Ends(Protocol):
 
 def stream(pipeline: beam.Pipeline, job: Stream, ends: Ends) -> None:
     """Wires the graph between the topics."""
-    digested = [
-        pipeline | f"Read_{topic}" >> ends.read(topic) | f"Records_{topic}" >> DigestRecords(job.plan, f"kafka:{topic}")
-        for topic in job.topics
-    ]
+    digested = _digested(pipeline, job, ends)
     if job.seeds is not None:
         digested.append(_seeded(pipeline, job.seeds, ends))
     rows = build(digested | "Topics" >> beam.Flatten(), job.steps)
     for sink in job.sinks:
         rows[sink.stream] | f"Write_{sink.stream}" >> ends.write(sink)
+
+
+def _digested(pipeline: beam.Pipeline, job: Stream, ends: Ends) -> list[beam.PCollection]:
+    """The records of the topics. Rules, some megabytes, are in a graph once: then one step digests all of them."""
+    read = {topic: pipeline | f"Read_{topic}" >> ends.read(topic) for topic in job.topics}
+    if not job.plan.rules or len(read) == 1:
+        return [
+            records | f"Records_{topic}" >> DigestRecords(job.plan, f"kafka:{topic}") for topic, records in read.items()
+        ]
+    named = [
+        records | f"Source_{topic}" >> beam.Map(_from, f"kafka:{topic}".encode()).with_output_types(_RECORD)
+        for topic, records in read.items()
+    ]
+    return [named | "Sources" >> beam.Flatten() | "Records" >> DigestRecords(job.plan)]
+
+
+def _from(record: tuple[bytes | None, bytes | None], source: bytes) -> tuple[bytes, bytes | None]:
+    return source, record[1]
 
 
 def _seeded(pipeline: beam.Pipeline, seeds: Seeds, ends: Ends) -> beam.PCollection:

@@ -60,6 +60,7 @@ class StreamOptions(StepOptions):
     early_firing_ms: int | None
     dedupe_window_ms: int
     correlation_wait_ms: int
+    rule_reload_ms: int
     flink: FlinkOptions
     dataflow: DataflowOptions | None
     quiet: bool
@@ -186,6 +187,12 @@ def _add_flink(parser: argparse.ArgumentParser) -> None:
     flink.add_argument(
         "--bundle_time", default="1s", metavar="TIME", help="records are worked on together this long (1s)"
     )
+    flink.add_argument(
+        "--rule_reload",
+        default="30s",
+        metavar="TIME",
+        help="look this often whether the files of --rules and --pipeline changed; the job takes them up (30s)",
+    )
     flink.add_argument("--savepoint", metavar="PATH", help="resume from this savepoint or checkpoint")
     flink.add_argument("--detach", action="store_true", help="leave the job running and return (`huntbeam jobs`)")
 
@@ -219,6 +226,7 @@ def stream_options(args: argparse.Namespace) -> StreamOptions:
         early_firing_ms=duration("--early_firing", args.early_firing) if args.early_firing else None,
         dedupe_window_ms=duration("--dedupe_window", args.dedupe_window),
         correlation_wait_ms=duration("--correlation_wait", args.correlation_wait),
+        rule_reload_ms=duration("--rule_reload", args.rule_reload),
         flink=_flink(args),
         dataflow=dataflow_options(args),
         quiet=args.quiet,

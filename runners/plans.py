@@ -6,8 +6,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
+from msgspec.structs import replace
+
 from huntbeam.pipelines.options import StepOptions
-from huntbeam.runners.rule_sets import load_rules
+from huntbeam.runners.rule_sets import load_rules, watch_of
 from huntbeam.schemas.anomaly import AnomalyRule, Rare
 from huntbeam.schemas.sysmon import NETWORK_CONNECT, PROCESS_CREATE
 from huntbeam.transforms.correlation.known import FixedCorrelations
@@ -15,6 +17,7 @@ from huntbeam.transforms.digest import Plan
 
 if TYPE_CHECKING:
     from huntbeam.transforms.anomaly.rarity import BaselineFile
+    from huntbeam.transforms.sigma.in_force import CorrelationsInForce
 
 
 class Judged(NamedTuple):
@@ -29,7 +32,7 @@ class Planned(NamedTuple):
 
     plan: Plan
     anomalies: Judged
-    correlations: FixedCorrelations | None
+    correlations: FixedCorrelations | CorrelationsInForce | None
 
 
 def plan_of(
@@ -39,9 +42,14 @@ def plan_of(
     until: str | None = None,
     *,
     terminates: bool = False,
+    watch_every: float | None = None,
 ) -> Planned:
-    """The plan, with the rules compiled; `say` is told about them. Raises UnusableError, see load_rules()."""
+    """The plan, with the rules compiled; `say` is told about them. Raises UnusableError, see load_rules().
+
+    With `watch_every`, seconds, the rules are looked for again while the run goes on.
+    """
     anomalies = judged(options, say)
+    watch = watch_of(options, watch_every) if options.rules and watch_every is not None else None
     counted = {counter.event_id for counter in options.counters} - {PROCESS_CREATE, NETWORK_CONNECT}
     rules = load_rules(options, say) if options.rules else None
     plan = Plan(
@@ -53,11 +61,18 @@ def plan_of(
         counted=frozenset(counted),
         dedupe=options.dedupe,
         rules=rules.pack() if rules is not None else b"",
+        watch=watch,
         terminates=terminates,
     )
     if rules is None:
         return Planned(plan, anomalies, None)
-    return Planned(plan, anomalies, FixedCorrelations((one.settings for one in rules.correlations), rules.digest))
+    correlations = FixedCorrelations((one.settings for one in rules.correlations), rules.digest)
+    if watch is None:
+        return Planned(plan, anomalies, correlations)
+    from huntbeam.transforms.sigma.in_force import CorrelationsInForce
+
+    watch = replace(watch, depths=max(1, correlations.depths))  # rules may come to have some
+    return Planned(replace(plan, watch=watch), anomalies, CorrelationsInForce(rules, watch))
 
 
 def judged(options: StepOptions, say: Callable[[str], object]) -> Judged:

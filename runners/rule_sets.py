@@ -2,48 +2,50 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from huntbeam.pipelines.options import OptionError, StepOptions
+from huntbeam.transforms.files import is_remote
+from huntbeam.transforms.sigma.watch import Watch
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable
 
-    from huntbeam.transforms.sigma.plan import RuleError, RuleSet
-
-SHOWN = 5  # rules that are named; `huntbeam rules check` names all
+    from huntbeam.transforms.sigma.plan import RuleSet
 
 
 def load_rules(options: StepOptions, say: Callable[[str], object]) -> RuleSet:
     """The rule set; `say` is told what became of it. Raises UnusableError, with --strict for a rule that cannot run."""
-    from huntbeam.transforms.sigma.cache import compiled  # pySigma takes a second to load
+    from huntbeam.transforms.sigma.cache import compiled  # runs without rules do not wait for any of it
+    from huntbeam.transforms.sigma.verdicts import loaded, refusal
 
     rules = compiled(options.rules, options.rule_pipelines, options.rule_cache)
-    if options.strict and rules.errors:
-        more = f"; and {len(rules.errors) - 1:,} more" if len(rules.errors) > 1 else ""
-        raise OptionError(f"--strict: {told(rules.errors[0])}{more}; `huntbeam rules check` shows all")
-    if not rules.rules and not rules.correlations:
-        raise OptionError(f"--rules {' '.join(options.rules)}: there is no rule that can run")
+    reason = refusal(rules, strict=options.strict)
+    if reason is not None:
+        raise OptionError(f"--rules {' '.join(options.rules)}: {reason}")
     for line in loaded(rules):
         say(line)
     return rules
 
 
-def loaded(rules: RuleSet) -> Iterator[str]:
-    """What became of the rules, in a few lines."""
-    correlations = f", {len(rules.correlations):,} correlations" if rules.correlations else ""
-    yield f"{len(rules.rules):,} rules{correlations} ({rules.digest[:8]})"
-    if rules.errors:
-        yield f"{len(rules.errors):,} rules cannot run; `huntbeam rules check` shows all:"
-        yield from ("  " + told(error) for error in rules.errors[:SHOWN])
+def watch_of(options: StepOptions, every: float) -> Watch:
+    """What workers need to look for other rules every so many seconds. Raises UnusableError for what is not there.
+
+    To be asked for before the rules are compiled: what changes meanwhile is another version.
+    """
+    from huntbeam.transforms.sigma.rule_files import stamp
+
+    return Watch(
+        paths=options.rules,
+        pipelines=options.rule_pipelines,
+        cache=options.rule_cache,
+        strict=options.strict,
+        every=every,
+        seen=stamp((*options.rules, *options.rule_pipelines)),
+    )
 
 
-def told(error: RuleError) -> str:
-    """A rule that cannot run, its place and why."""
-    name = f" {error.rule}:" if error.rule else ""
-    return f"{error.file}:{error.line}:{name} {error.reason}"
-
-
-def lines(errors: Iterable[RuleError]) -> Iterator[str]:
-    """All of them, a line each."""
-    return map(told, errors)
+def absolute(path: str) -> str:
+    """A path for another process: local ones from the root."""
+    return path if is_remote(path) else str(Path(path).absolute())

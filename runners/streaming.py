@@ -6,6 +6,7 @@ import argparse
 import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,13 +20,14 @@ from huntbeam.runners.kafka.group import begin
 from huntbeam.runners.kafka.properties import client_config
 from huntbeam.runners.kafka.topics import ensure_topics, output_topic
 from huntbeam.runners.plans import plan_of
+from huntbeam.runners.rule_sets import absolute
 from huntbeam.schemas.streams import EVENTS
 from huntbeam.transforms.kafka_io import Sink
 
 
 def run_stream(args: argparse.Namespace) -> int | None:
     """Runs the command; gives the exit code."""
-    options = stream_options(args)
+    options = _for_workers(stream_options(args))
     servers, properties = bootstrap_servers(args), kafka_properties(args)
     config = client_config(servers, properties)
     if options.dataflow is not None and options.dataflow.template:  # nothing runs, so nothing is looked at or made
@@ -64,6 +66,16 @@ def _on_dataflow(
     run_dataflow(options, job, servers, properties, read_time)
 
 
+def _for_workers(options: StreamOptions) -> StreamOptions:
+    """With paths that other processes understand."""
+    return replace(
+        options,
+        rules=tuple(map(absolute, options.rules)),
+        rule_pipelines=tuple(map(absolute, options.rule_pipelines)),
+        rule_cache=options.rule_cache and absolute(options.rule_cache),
+    )
+
+
 def _needs(options: StreamOptions, config: Mapping[str, str]) -> Iterator[Finding]:
     """Looks at what the job needs, before anything is made or submitted."""
     latest = options.topics if options.offset == LATEST else ()
@@ -83,7 +95,8 @@ def stream_job(options: StreamOptions, read_time: bool) -> Stream:
         correlation_wait_ms=options.correlation_wait_ms,
         read_time=read_time,
     )
-    planned = plan_of(options, said(options.quiet), terminates=True)
+    watch_every = None if options.on == DIRECT else options.rule_reload_ms / 1000  # that one ends with what is there
+    planned = plan_of(options, said(options.quiet), terminates=True, watch_every=watch_every)
     steps = Steps(
         options.join,
         options.dedupe,
@@ -95,7 +108,7 @@ def stream_job(options: StreamOptions, read_time: bool) -> Stream:
         bool(options.rules),
         *planned.anomalies,
         planned.correlations,
-        max(1, planned.correlations.depths) if planned.correlations is not None else 0,  # rules may come to have some
+        planned.correlations.depths if planned.correlations is not None else 0,
         options.suppress_ms,
     )
     sinks = [

@@ -33,9 +33,11 @@ from huntbeam.transforms.formats import without_bom
 from huntbeam.transforms.read import Block, Records, Torn
 from huntbeam.transforms.rekey import Reading, flatten, read_event, require_process, with_source_process
 from huntbeam.transforms.report import OTHER, PAIRS
+from huntbeam.transforms.sigma.watch import Watch
 
 if TYPE_CHECKING:
     from huntbeam.transforms.sigma.alerts import Detector, Found
+    from huntbeam.transforms.sigma.in_force import RulesInForce
 
 SPELLINGS = 4 * PAIRS  # of them, as records write them: event ids are numbers or text
 _SOURCE_PROCESS_EVENTS = frozenset((8, 10))
@@ -56,6 +58,7 @@ class Plan(msgspec.Struct, frozen=True):
     counted: frozenset[int] = frozenset()  # further Sysmon event ids that counters look at
     dedupe: bool = False
     rules: bytes = b""  # packed Sigma rules; none: no alerts
+    watch: Watch | None = None  # where the rules are looked for again; none: they stay as they are
     terminates: bool = False  # Sysmon event 5: only a stream has use for it, to forget processes
 
 
@@ -183,12 +186,26 @@ class Digest:
         needed = (PROCESS_CREATE, NETWORK_CONNECT, *((PROCESS_TERMINATE,) if plan.terminates else ()))
         self._ids = plan.counted.union(needed)
         self._hosts = [re.compile(translate(h)) for h in plan.hosts]
-        self._detector = _detector(plan.rules) if plan.rules else None
+        self._rules = _rules_in_force(plan) if plan.rules else None
+        self._generation = 0
+        self._detector: Detector | None = None
         self._counts: dict[tuple[Pair, bool], _Count] = {}
         self._others = {wanted: _Count(wanted) for wanted in (False, True)}
         self._known: dict[Written, _Count] = {}  # what the fast path has met
         self._tallies: dict[str, int] = {}
         self._out = _empty()
+        self.renew()
+
+    def renew(self) -> None:
+        """Takes up the rules that are in force now. Of use between batches, where rules can change while it runs."""
+        if self._rules is None:
+            return
+        now = self._rules.current()
+        if self._detector is None or now.generation != self._generation:
+            self._detector, self._generation = now.detector, now.generation
+            self._known.clear()  # what is wanted may be another
+        for name, count in self._rules.news().items():
+            self._tallies[name] = self._tallies.get(name, 0) + count
 
     def feed(self, item: Block | Records | Torn, source: str, index: int) -> None:
         """One item of a reader. Never raises for what the item holds."""
@@ -429,10 +446,10 @@ def _empty() -> Digested:
     return Digested([], [], [], [], [], [], [], [], [], {}, [])
 
 
-def _detector(packed: bytes) -> Detector:
-    from huntbeam.transforms.sigma.alerts import detector  # what it loads is for runs with rules alone
+def _rules_in_force(plan: Plan) -> RulesInForce:
+    from huntbeam.transforms.sigma.in_force import rules_in_force  # what it loads is for runs with rules alone
 
-    return detector(packed)
+    return rules_in_force(plan.rules, plan.watch)
 
 
 def _nested_too_deeply() -> RecordError:

@@ -20,10 +20,13 @@ ROWS = 2_000  # rows of a batch, about
 
 @dataclass
 class DigestRecords(beam.PTransform):
-    """Records as key and value, with arrivals as timestamps -> digested batches, each of one arrival time."""
+    """Records as key and value, with arrivals as timestamps -> digested batches, each of one arrival time.
+
+    Without a source the keys are the sources, of several topics.
+    """
 
     plan: Plan
-    source: str
+    source: str | None = None
 
     def expand(self, records: beam.PCollection) -> beam.PCollection:
         """PCollection[tuple[bytes | None, bytes | None]] -> PCollection[Digested]."""
@@ -33,7 +36,7 @@ class DigestRecords(beam.PTransform):
 class DigestRecordsFn(beam.DoFn):
     """Holds the rows of one arrival time until another comes: Kafka stamps what a producer sent together alike."""
 
-    def __init__(self, plan: Plan, source: str) -> None:
+    def __init__(self, plan: Plan, source: str | None) -> None:
         self._plan = plan
         self._source = source
         self._received = Metrics.counter(self.__class__, "received")
@@ -46,14 +49,15 @@ class DigestRecordsFn(beam.DoFn):
         self._digest = Digest(self._plan)
 
     def start_bundle(self) -> None:
-        """A bundle begins with nothing held."""
+        """A bundle begins with nothing held, and with the rules that are in force."""
+        self._digest.renew()
         self._a = 0
         self._records = 0
 
     def process(
         self, record: tuple[bytes | None, bytes | None], timestamp: Any = beam.DoFn.TimestampParam
     ) -> Iterator[TimestampedValue]:
-        """One record. The key is not looked at: Winlogbeat's is none or random."""
+        """One record. Of a topic's own keys nothing is made: Winlogbeat's are none or random."""
         a = millis(timestamp)
         if a != self._a or self._records % ROWS == 0:
             if self._digest.size():
@@ -64,7 +68,8 @@ class DigestRecordsFn(beam.DoFn):
         if value is None:
             self._digest.null()
         else:
-            self._digest.record(value, self._source, 0, None)
+            source = self._source
+            self._digest.record(value, (record[0] or b"").decode() if source is None else source, 0, None)
 
     def finish_bundle(self) -> Iterator[WindowedValue]:
         """The rest, and what was counted meanwhile."""

@@ -42,7 +42,9 @@ def add(actions: Any) -> None:
 
 def add_paths(parser: argparse.ArgumentParser) -> None:
     """Declares which rules."""
-    parser.add_argument("path", nargs="+", metavar="PATH", help="file, folder, zip or tar.gz; builtin: are ours")
+    parser.add_argument(
+        "path", nargs="+", metavar="PATH", help="file, folder, zip or tar.gz, gs:// too; builtin: are ours"
+    )
     parser.add_argument("--counters", action="append", default=[], metavar="FILE", help="counters of anomaly rules")
     parser.add_argument("--pipeline", action="append", default=[], metavar="FILE", help="a pySigma processing pipeline")
     parser.add_argument("--rule_cache", metavar="DIR", help="keep compiled rules here")
@@ -72,7 +74,7 @@ def _test(args: argparse.Namespace) -> int:
 
 
 def _print(report: Report, rules: AllRules, *, strict: bool) -> None:
-    from huntbeam.runners.rule_sets import told
+    from huntbeam.transforms.sigma.verdicts import told
 
     rows = [("rule", "sample", "result")]
     rows += [(one.fact.title, one.sample.name, (one.failure and "FAILED") or "ok") for one in report.tested]

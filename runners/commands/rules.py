@@ -64,7 +64,7 @@ def add(commands: Any) -> None:
 
 def _check(args: argparse.Namespace) -> int:
     from huntbeam.runners.rule_check import as_json, tables
-    from huntbeam.runners.rule_sets import lines
+    from huntbeam.transforms.sigma.verdicts import told
 
     rules = rule_tests.rules_of(args)
     sigma = rules.sigma
@@ -78,8 +78,8 @@ def _check(args: argparse.Namespace) -> int:
             f"{len(sigma.rules):,} rules run, {len(sigma.correlations):,} correlations, "
             f"{len(sigma.errors):,} cannot run{anomalies}\n"
         )
-        sys.stdout.writelines(f"{printable(line)}\n" for line in lines(sigma.errors))
-        sys.stdout.writelines(f"note: {printable(line)}\n" for line in (lines(sigma.notes) if args.notes else ()))
+        sys.stdout.writelines(f"{printable(told(error))}\n" for error in sigma.errors)
+        sys.stdout.writelines(f"note: {printable(told(note))}\n" for note in (sigma.notes if args.notes else ()))
     return _FAILED if args.strict and sigma.errors else 0
 
 

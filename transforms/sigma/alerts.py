@@ -1,10 +1,8 @@
-"""Alerts of events: the rule set of a process, and what it finds in an event."""
+"""Alerts of events: what a rule set finds in an event."""
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Iterable, Mapping
-from functools import lru_cache
 from typing import Any, NamedTuple
 
 from huntbeam.schemas import uid
@@ -39,13 +37,17 @@ class Found(NamedTuple):
 
 
 class Detector:
-    """A rule set at work. Not shared between threads."""
+    """A rule set at work. Threads may share it."""
 
     def __init__(self, rules: RuleSet) -> None:
         self._rules = rules
         self._matcher = Matcher(rules)
         known = FixedCorrelations(one.settings for one in rules.correlations)
         self._naming = {index: known.naming_rule(rule.id) for index, rule in enumerate(rules.rules)}
+
+    def prepare(self, like: Detector) -> None:
+        """Makes ready what the events that another detector has met will ask for."""
+        self._matcher.prepare(like._matcher)
 
     def wants(self, provider: str | None, channel: str | None, event_id: int) -> bool:
         """Whether any rule looks at such events; of the others nothing need be read."""
@@ -136,22 +138,6 @@ class Renamed:
         """The value; null without one."""
         found = (self._fields.get(one) for one in self._names.get(name, (name,)))
         return next((value for value in found if value is not None), None)
-
-
-_of_thread = threading.local()
-
-
-def detector(packed: bytes) -> Detector:
-    """The detector of a packed rule set, made once a thread: one of thousands of rules takes a second."""
-    made = getattr(_of_thread, "made", None)
-    if made is None:
-        made = _of_thread.made = lru_cache(maxsize=1)(_make)
-    found: Detector = made(packed)
-    return found
-
-
-def _make(packed: bytes) -> Detector:
-    return Detector(RuleSet.unpack(packed))
 
 
 def _data(event: WinlogEvent) -> dict[str, Json]:

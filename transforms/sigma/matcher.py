@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from functools import partial
+from threading import Lock
 
 from huntbeam.schemas.values import Json
 from huntbeam.transforms.sigma import explain
@@ -104,7 +105,7 @@ class _Source:
 
 
 class Matcher:
-    """Matches events with a rule set. Not shared between threads; a worker makes its own, from the packed set.
+    """Matches events with a rule set. Threads may share it: what they add to it is equal, whoever comes first.
 
     What a kind of event needs is built when its first event comes. There are no more kinds than the rules name: what
     events call themselves is not kept.
@@ -116,6 +117,7 @@ class Matcher:
         self._variants = [(index, variant) for index, rule in enumerate(rules.rules) for variant in rule.variants]
         self._ids = self._named_ids()
         self._sources: dict[tuple[str | None, int | None], _Source] = {}
+        self._building = Lock()
 
     def match(self, event: SigmaEvent) -> list[int]:
         """The indices of the rules that match, ascending."""
@@ -125,16 +127,26 @@ class Matcher:
         """Whether any rule can match events of a kind."""
         return bool(self._source(channel, event_id).checks)
 
-    def _source(self, written: str | None, written_id: int) -> _Source:
+    def prepare(self, like: Matcher) -> None:
+        """Builds what the kinds of events need that another matcher has met."""
+        for channel, event_id in list(like._sources):
+            self._source(channel, event_id)
+
+    def _source(self, written: str | None, written_id: int | None) -> _Source:
         channel = fold(written or "") or None
         ids = self._ids.get(channel)
         if ids is None:
             channel, ids = None, self._ids[None]
         event_id = written_id if written_id in ids else None
         source = self._sources.get((channel, event_id))
-        if source is None:
-            source = self._sources[channel, event_id] = self._build(channel, event_id)
-        return source
+        return source if source is not None else self._built(channel, event_id)
+
+    def _built(self, channel: str | None, event_id: int | None) -> _Source:
+        with self._building:
+            source = self._sources.get((channel, event_id))
+            if source is None:
+                source = self._sources[channel, event_id] = self._build(channel, event_id)
+            return source
 
     def explain(self, rule: int, event: SigmaEvent) -> explain.Explained:
         """The rule's condition with the truth of every part of it."""

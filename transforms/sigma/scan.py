@@ -68,7 +68,7 @@ def _automaton(texts_: Mapping[str, int]) -> ahocorasick.Automaton | None:
 
 
 class Scan:
-    """The atoms that are looked up in one field's values, and the checks that each calls for. Not shared by threads."""
+    """The atoms that are looked up in one field's values, and the checks that each calls for."""
 
     def __init__(self, atoms: Mapping[int, Literal | Number], calls: Mapping[int, Iterable[int]]) -> None:
         self._remembered: dict[Json, Found] = {}
