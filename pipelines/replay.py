@@ -9,11 +9,13 @@ import apache_beam as beam
 from apache_beam.metrics import Metrics
 
 from huntbeam.pipelines.graph import Steps, build
+from huntbeam.schemas import streams
+from huntbeam.schemas.alert import Alert
 from huntbeam.schemas.ecs import AlertFormat
 from huntbeam.transforms.digest import Digested, Plan
 from huntbeam.transforms.publish import PublishResults
 from huntbeam.transforms.read import Span
-from huntbeam.transforms.report import ReportPart, WrittenFile
+from huntbeam.transforms.report import ReportPart, WrittenFile, alert_counts
 from huntbeam.transforms.row_writers import Format
 from huntbeam.transforms.scan import Scanner, claim
 from huntbeam.transforms.write import WriteManifest, WriteRows
@@ -38,18 +40,24 @@ def replay(pipeline: beam.Pipeline, job: Replay) -> None:
     """Wires the graph between the archive and the files."""
     digested = pipeline | "Read" >> ReadArchive(job.spans, job.plan, job.ticket)
     report = digested | "Report" >> beam.Map(_report)
+    rows = build(digested, job.steps)
     files = [
         batches | f"Write_{stream}" >> WriteRows(stream, job.aside, job.format, alerts=job.alerts)
-        for stream, batches in build(digested, job.steps).items()
+        for stream, batches in rows.items()
     ]
     written = files | "Files" >> beam.Flatten() | "Written" >> beam.Map(_written)
-    whole = [report, written] | "Reports" >> beam.Flatten() | "Manifest" >> WriteManifest(job.manifest)
+    alerts = [rows[streams.ALERTS] | "CountAlerts" >> beam.Map(_alerts)] if streams.ALERTS in rows else []
+    whole = [report, written, *alerts] | "Reports" >> beam.Flatten() | "Manifest" >> WriteManifest(job.manifest)
     if job.publish is not None:
         whole | "Results" >> job.publish
 
 
 def _report(digested: Digested) -> ReportPart:
     return ReportPart(tallies=digested.tallies, events=digested.pairs)
+
+
+def _alerts(batch: Sequence[Alert]) -> ReportPart:
+    return ReportPart(alerts=alert_counts(batch))
 
 
 def _written(file: WrittenFile) -> ReportPart:

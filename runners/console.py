@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from huntbeam.transforms.digest import Digested
+from huntbeam.transforms.report import AlertCount, ReportPart, by_level, ranked
 
 EVERY = 5.0  # seconds between the plain lines of progress
 TOP = 12  # pairs of provider and event id in the summary
@@ -110,33 +111,44 @@ def size(count: float) -> str:
     return f"{count:.1f} {units[-1]}"
 
 
-def summary(
-    rows: Mapping[str, int],
-    events: Sequence[tuple[str | None, str | int | None, int]],
-    tallies: Mapping[str, int],
-    output: str,
-    seconds: float,
-) -> None:
-    """The closing tables: events by provider and id, rows by stream, what was set aside, and the time."""
+def summary(rows: Mapping[str, int], report: ReportPart, output: str, seconds: float) -> None:
+    """The closing tables: events by provider and id, rows by stream, what was set aside, alerts by rule, the time."""
     from rich.console import Console
     from rich.table import Table
 
     console = Console(stderr=True)
     read = Table("provider", "event id", "events", title="read", title_justify="left")
-    ranked = sorted(events, key=lambda e: (-e[2], str(e[0]), str(e[1])))
-    for provider, event_id, count in ranked[:TOP]:
+    events = sorted(report.events, key=lambda e: (-e[2], str(e[0]), str(e[1])))
+    for provider, event_id, count in events[:TOP]:
         read.add_row(_plain(provider), _plain(event_id), f"{count:,}")
-    if len(ranked) > TOP:
-        read.add_row(f"{len(ranked) - TOP} more", "", f"{sum(e[2] for e in ranked[TOP:]):,}")
-    read.add_row("all", "", f"{sum(e[2] for e in ranked):,}", style="bold")
+    if len(events) > TOP:
+        read.add_row(f"{len(events) - TOP} more", "", f"{sum(e[2] for e in events[TOP:]):,}")
+    read.add_row("all", "", f"{sum(e[2] for e in events):,}", style="bold")
     written = Table("stream", "rows", title=f"written to {_plain(output)}", title_justify="left")
     for stream, count in rows.items():
         written.add_row(stream, f"{count:,}")
-    for name, count in sorted(tallies.items()):
+    for name, count in sorted(report.tallies.items()):
         written.add_row(f"({name.replace('_', ' ')})", f"{count:,}", style="dim")
     console.print(read)
     console.print(written)
+    if report.alerts:
+        console.print(_alerts(report.alerts))
     console.print(f"{seconds:.1f} s", highlight=False)
+
+
+def _alerts(alerts: Sequence[AlertCount]) -> Any:
+    """The rules that gave alerts, the worst first, and the sum of each level."""
+    from rich.table import Table
+
+    table = Table("level", "rule", "alerts", title="alerts", title_justify="left")
+    rules = ranked(alerts)
+    for rule in rules[:TOP]:
+        table.add_row(_plain(rule.level), _plain(rule.title), f"{rule.alerts:,}")
+    if len(rules) > TOP:
+        table.add_row("", f"{len(rules) - TOP} more rules", f"{sum(rule.alerts for rule in rules[TOP:]):,}")
+    for level, count in by_level(rules).items():
+        table.add_row(_plain(level), "all", f"{count:,}", style="bold")
+    return table
 
 
 def _plain(value: object) -> str:

@@ -35,4 +35,4 @@ def run_replay(options: ReplayOptions) -> None:
         progress.close()
         scanner.stop()
     if not options.quiet:
-        summary(rows, report.events, report.tallies, options.output, time.monotonic() - started)
+        summary(rows, report, options.output, time.monotonic() - started)

@@ -13,11 +13,11 @@ from huntbeam.pipelines.graph import Steps, output_streams
 from huntbeam.pipelines.replay import Replay, replay
 from huntbeam.pipelines.replay_options import ReplayOptions
 from huntbeam.runners.plans import Planned
-from huntbeam.schemas.streams import EVENTS, STREAMS
+from huntbeam.schemas.streams import ALERTS, EVENTS, STREAMS
 from huntbeam.transforms.digest import Plan
 from huntbeam.transforms.publish import discard, prepare, publish
 from huntbeam.transforms.read import Span
-from huntbeam.transforms.report import ReportPart
+from huntbeam.transforms.report import ReportPart, whole_summary
 from huntbeam.transforms.row_writers import Format
 from huntbeam.transforms.write import read_manifest
 
@@ -65,7 +65,7 @@ def execute(
             replay(pipeline, job)
         report = read_manifest(job.manifest)
         streams = {name: STREAMS[name] for name in output_streams(steps)}
-        notes = {"tallies": report.tallies, "events": report.events, "seconds": round(elapsed(), 3)}
+        notes = {**whole_summary(report, alerts=ALERTS in streams), "seconds": round(elapsed(), 3)}
         return publish(options.output, aside, report, streams, job.format, notes), report
     except BaseException:
         discard(aside)

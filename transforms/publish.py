@@ -23,8 +23,8 @@ import msgspec
 from apache_beam.io.filesystems import FileSystems
 
 from huntbeam.schemas.errors import UnusableError
-from huntbeam.schemas.streams import STREAMS
-from huntbeam.transforms.report import ReportPart, WrittenFile
+from huntbeam.schemas.streams import ALERTS, STREAMS
+from huntbeam.transforms.report import ReportPart, WrittenFile, whole_summary
 from huntbeam.transforms.row_writers import Format, row_writer
 from huntbeam.transforms.write import create
 
@@ -165,7 +165,7 @@ class PublishResults(beam.PTransform):
 
     def _publish(self, report: ReportPart) -> dict[str, int]:
         streams = {name: STREAMS[name] for name in self.streams}
-        summary = {"tallies": report.tallies, "events": report.events, **self.summary}
+        summary = {**whole_summary(report, alerts=ALERTS in streams), **self.summary}
         return publish_again(self.output, self.aside, report, streams, self.format, summary)
 
 

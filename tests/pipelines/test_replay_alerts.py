@@ -207,6 +207,25 @@ def test_rules_that_are_not_there_end_the_run_before_it_begins(
     assert not (tmp_path / "out").exists()
 
 
+def test_the_end_of_a_run_lists_its_alerts(tmp_path: Path, rules: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    title = 'title: "Shell \\x1b[31m[red]"'
+    (rules / "console.yml").write_text(CONSOLE.replace("title: Shell With A Hidden Window", title))
+    source = archive(tmp_path / "in.ndjson", wlb7(SYSMON_1), wlb7(SYSMON_1), wlb7(SECURITY_1102))
+    argv = ["replay", "--input", str(source), "--output", str(tmp_path / "out"), "--rules", str(rules)]
+    assert main([*argv, "--dedupe"]) == 0
+    said = capsys.readouterr().err
+    assert "\x1b" not in said
+    kept = json.loads((tmp_path / "out" / "_SUCCESS").read_bytes())["summary"]["alerts"]
+    cleared = {"rule_id": f"{RULE_ID[:-1]}2", "title": "Log Cleared", "level": None, "alerts": 1}
+    assert kept == {
+        "levels": {"high": 1, "none": 1},
+        "rules": [{"rule_id": RULE_ID, "title": "Shell \x1b[31m[red]", "level": "high", "alerts": 1}, cleared],
+        "other_rules": 0,
+    }
+    for text in ("Shell \N{REPLACEMENT CHARACTER}[31m[red]", "Log Cleared", "high"):
+        assert text in said
+
+
 def test_a_rule_cache_gives_the_same_alerts(tmp_path: Path, rules: Path) -> None:
     source, cache = archive(tmp_path / "in.ndjson", wlb7(SYSMON_1)), tmp_path / "cache"
     options = ("--rules", str(rules), "--rule_cache", str(cache))
