@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: help setup lint format types test fuzz e2e e2e-full bench bench-memory bench-stream soak demo clean
+.PHONY: help setup lint format types test fuzz e2e e2e-full bench bench-memory bench-sigma bench-sigma-replay bench-stream soak demo clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z0-9_-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -49,6 +49,12 @@ bench: setup ## replay against DuckDB on one archive: ratios of wall time, CPU a
 
 bench-memory: setup ## peak memory of replay from 100 MB to 2 GB of input
 	$(BIN)/python benchmarks/replay.py --memory $(BENCH)
+
+bench-sigma: setup ## the rules' matcher against pySigma's SQLite backend
+	$(BIN)/python benchmarks/sigma_rules.py $(BENCH)
+
+bench-sigma-replay: setup ## what a replay pays for rules
+	$(BIN)/python benchmarks/sigma_rules.py --replay $(BENCH)
 
 bench-stream: setup ## the stream against Kafka Streams: ratios of throughput, CPU, memory and latency
 	$(BIN)/python benchmarks/stream.py $(BENCH)

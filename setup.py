@@ -19,6 +19,7 @@ setup(
     package_dir={f"huntbeam.{d}": d for d in FOLDERS},
     package_data={"huntbeam.rules": ["**/*.yml", "**/*.toml", "**/*.ndjson"]},
     install_requires=[
+        "ahocorasick-rs>=1,<2",  # all literals of thousands of rules in one pass over a value
         "apache-beam>=2.77,<2.79",  # the graph and its runners; a minor release may move runner internals
         "confluent-kafka>=2.6,<3",  # topics, archive, dedupe and the stream without Java; librdkafka is its engine
         "cryptography>=45,<51",  # PEM into the PKCS12 stores that Java's Kafka client reads
@@ -26,7 +27,6 @@ setup(
         "google-cloud-storage>=2.18,<4",  # gs:// through Beam's filesystems
         "google-re2>=1.1,<2",  # rules' regular expressions in linear time: events are written by attackers
         "msgspec>=0.19,<0.23",  # JSON straight into typed structs; still 0.x, so bounded by the minor
-        "pyahocorasick>=2.1,<3",  # all literals of thousands of rules in one pass over a value
         "pyarrow>=16,<26",  # Parquet files; the upper bound is Beam's
         "pysigma>=2.0.1,<2.1",  # parses Sigma; a minor release may change how modifiers come out
         "pyyaml>=6,<7",  # rule files, by its safe loader alone, each document with its line

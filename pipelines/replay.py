@@ -76,11 +76,12 @@ class ReadArchive(beam.PTransform):
         """PBegin -> PCollection[Digested]."""
         work = [list(self.spans)] if self.ticket else [[span] for span in self.spans]
         spans = begin | "Spans" >> beam.Create(work, reshuffle=not self.ticket)
-        return spans | "Digest" >> beam.ParDo(_DigestSpans(self.plan, self.ticket))
+        plan = None if self.ticket else self.plan  # its rules are some megabytes, and the scanner has them
+        return spans | "Digest" >> beam.ParDo(_DigestSpans(plan, self.ticket))
 
 
 class _DigestSpans(beam.DoFn):
-    def __init__(self, plan: Plan, ticket: str) -> None:
+    def __init__(self, plan: Plan | None, ticket: str) -> None:
         self._plan = plan
         self._ticket = ticket
         self._bytes = Metrics.counter(self.__class__, "bytes_read")
@@ -88,7 +89,7 @@ class _DigestSpans(beam.DoFn):
         self._dead = Metrics.counter(self.__class__, "dead_letters")
 
     def process(self, spans: Sequence[Span]) -> Iterator[Digested]:
-        for digested in claim(self._ticket) or Scanner(spans, self._plan, workers=0):
+        for digested in claim(self._ticket) if self._plan is None else Scanner(spans, self._plan, workers=0):
             self._bytes.inc(digested.consumed)
             self._received.inc(sum(events for *_, events in digested.pairs))
             self._dead.inc(len(digested.dead_letters))

@@ -294,7 +294,8 @@ class Digest:
         """One record on its own: it is counted, or it becomes a dead letter."""
         try:
             event = parse_record(raw)
-            count = self._count(event.provider, event.event_id, event.channel)
+            kind = event.provider, event.event_id, event.channel
+            count = self._known.get(kind) or self._count(*kind)
             if count.wanted:
                 self._take_up(event, source, index, position)
             count.events += 1

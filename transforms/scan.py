@@ -163,9 +163,9 @@ def prepare(ticket: str, scanner: Scanner) -> None:
     _prepared[ticket] = scanner
 
 
-def claim(ticket: str) -> Scanner | None:
-    """The scanner left under a ticket, once; None in another process."""
-    return _prepared.pop(ticket, None)
+def claim(ticket: str) -> Scanner:
+    """The scanner left under a ticket, once."""
+    return _prepared.pop(ticket)
 
 
 def _send(pipe: IO[bytes], frame: bytes) -> None:

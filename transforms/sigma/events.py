@@ -8,7 +8,7 @@ import msgspec
 
 from huntbeam.schemas.dead_letter import RecordError
 from huntbeam.schemas.values import Json, integer, text
-from huntbeam.schemas.winlog import DEPTH, WinlogEvent
+from huntbeam.schemas.winlog import DEPTH, WinlogEvent, mend
 
 SYSMON = "Microsoft-Windows-Sysmon/Operational"
 SECURITY = "Security"
@@ -68,7 +68,7 @@ def channel_of(provider: str | None, channel: str | None) -> str | None:
 
 def _with_the_rest(event: WinlogEvent, data: dict[str, Json]) -> dict[str, Json]:
     try:
-        envelope = _record(event.envelope())
+        envelope = _record(_envelope(event))
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         return data
     message = text(_first(envelope, _MESSAGE_PATHS))
@@ -83,6 +83,37 @@ def _with_the_rest(event: WinlogEvent, data: dict[str, Json]) -> dict[str, Json]
     if (known or integer(level)) is not None:
         fields.setdefault("Level", known or integer(level))
     return fields
+
+
+class _Winlog(msgspec.Struct):
+    user_data: Any = None
+
+
+class _Envelope(msgspec.Struct):
+    """What is asked of an envelope; event data, most of a record, are skipped unread."""
+
+    source: Any = msgspec.field(default=None, name="_source")
+    message: Any = None
+    Message: Any = None
+    winlog: _Winlog | None = None
+    user_data: Any = None
+    Event: Any = None
+    Level: Any = None
+    level: Any = None
+    log: Any = None
+    Severity: Any = None
+
+
+_decode_envelope = msgspec.json.Decoder(_Envelope).decode
+
+
+def _envelope(event: WinlogEvent) -> Json:
+    try:
+        found = _decode_envelope(mend(event.raw))
+    except msgspec.ValidationError:  # of a form that no shape has
+        return event.envelope()
+    fields = {name: getattr(found, name) for name in _Envelope.__struct_fields__}
+    return {**fields, "_source": found.source, "winlog": found.winlog and {"user_data": found.winlog.user_data}}
 
 
 def _record(envelope: Json) -> Json:

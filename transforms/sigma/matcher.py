@@ -19,9 +19,10 @@ from huntbeam.transforms.sigma.explain import looks_at
 from huntbeam.transforms.sigma.expression import atoms_of, given, witnesses
 from huntbeam.transforms.sigma.leaves import View
 from huntbeam.transforms.sigma.plan import ANYWHERE, FALSE, WHOLE, Atom, Expression, Literal, Number, RuleSet
-from huntbeam.transforms.sigma.readings import fold
-from huntbeam.transforms.sigma.scan import Scan
+from huntbeam.transforms.sigma.readings import fold, texts
+from huntbeam.transforms.sigma.scan import NOTHING, REMEMBERED_LENGTH, Scan
 
+MET = 4_096  # spellings of channels, with ids
 _LETTERS = 12  # characters of a literal that make it rarer
 _NUMBER_COST = 0.05
 
@@ -75,27 +76,31 @@ class _Source:
                 if isinstance(literal, Literal | Number):
                     looked_up[literal.field][index] = literal
         anywhere = looked_up.pop(None, {})  # what any field may have is looked for where its value is scanned anyway
-        self.scans = [(field, Scan({**atoms, **anywhere}, calls)) for field, atoms in looked_up.items() if field]
-        self.scanned = frozenset(looked_up)
+        named = {field: atoms for field, atoms in looked_up.items() if field is not None}
+        self.scans = {field: Scan({**atoms, **anywhere}, calls) for field, atoms in named.items()}
         self.rest = Scan(anywhere, calls) if anywhere else None
 
     def match(self, fields: dict[str, Json]) -> list[int]:
         true: set[int] = set()
         candidates = set(self.always)
-        for field, scan in self.scans:
-            value = fields.get(field)
-            if value is not None:
-                atoms, called = scan.look_up(value)
-                if atoms:
-                    true |= atoms
-                    candidates |= called
-        if self.rest is not None:
-            for name, value in fields.items():
-                if name not in self.scanned:
-                    atoms, called = self.rest.look_up(value)
-                    if atoms:
-                        true |= atoms
-                        candidates |= called
+        scans, rest = self.scans, self.rest
+        seen: set[str] | None = None
+        for name, value in fields.items():
+            scan = scans.get(name, rest)
+            if scan is None or value is None:
+                continue
+            kind = value.__class__
+            found = scan.remembered.get(value) if kind is str or kind is int else None  # True would be found as 1
+            if found is None:
+                if scan is rest and kind is str and len(value) > REMEMBERED_LENGTH:  # long ones often stand there twice
+                    seen = self._scanned_texts(fields) if seen is None else seen
+                    if value in seen:
+                        continue
+                    seen.add(value)
+                found = scan.look_up(value)
+            if found is not NOTHING:
+                true |= found[0]
+                candidates |= found[1]
         if not candidates:
             return []
         view = View(fields)
@@ -103,12 +108,16 @@ class _Source:
         hits = [rules[candidate] for candidate in candidates if checks[candidate](true, view)]
         return sorted(set(hits)) if self.twins else sorted(hits)
 
+    def _scanned_texts(self, fields: dict[str, Json]) -> set[str]:
+        """In these all has been looked for that any field may have."""
+        return {text for name in self.scans if name in fields for text in texts(fields[name])}
+
 
 class Matcher:
     """Matches events with a rule set. Threads may share it: what they add to it is equal, whoever comes first.
 
-    What a kind of event needs is built when its first event comes. There are no more kinds than the rules name: what
-    events call themselves is not kept.
+    What a kind of event needs is built when its first event comes. There are no more kinds than the rules name; of what
+    events call themselves a bounded number is remembered.
     """
 
     def __init__(self, rules: RuleSet) -> None:
@@ -117,6 +126,7 @@ class Matcher:
         self._variants = [(index, variant) for index, rule in enumerate(rules.rules) for variant in rule.variants]
         self._ids = self._named_ids()
         self._sources: dict[tuple[str | None, int | None], _Source] = {}
+        self._met: dict[tuple[str | None, int | None], _Source] = {}  # by what events call themselves
         self._building = Lock()
 
     def match(self, event: SigmaEvent) -> list[int]:
@@ -133,13 +143,17 @@ class Matcher:
             self._source(channel, event_id)
 
     def _source(self, written: str | None, written_id: int | None) -> _Source:
-        channel = fold(written or "") or None
-        ids = self._ids.get(channel)
-        if ids is None:
-            channel, ids = None, self._ids[None]
-        event_id = written_id if written_id in ids else None
-        source = self._sources.get((channel, event_id))
-        return source if source is not None else self._built(channel, event_id)
+        source = self._met.get((written, written_id))
+        if source is None:
+            channel = fold(written or "") or None
+            ids = self._ids.get(channel)
+            if ids is None:
+                channel, ids = None, self._ids[None]
+            source = self._built(channel, written_id if written_id in ids else None)
+            if len(self._met) >= MET:
+                self._met.clear()
+            self._met[written, written_id] = source
+        return source
 
     def _built(self, channel: str | None, event_id: int | None) -> _Source:
         with self._building:

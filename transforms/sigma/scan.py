@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
-import ahocorasick
+from ahocorasick_rs import AhoCorasick
 
 from huntbeam.schemas.values import Json
 from huntbeam.transforms.sigma.plan import ANYWHERE, END, START, WHOLE, Literal, Number
@@ -15,6 +15,34 @@ REMEMBERED_LENGTH = 512  # characters of one at most: attackers fill no more tha
 
 Found = tuple[frozenset[int], frozenset[int]]  # atoms that are true, and the checks that they call for
 NOTHING: Found = (frozenset(), frozenset())
+
+
+class _Automaton:
+    """Several texts, each with its atom, looked for in one pass. Without texts it finds nothing."""
+
+    def __init__(self, atoms: Mapping[str, int]) -> None:
+        self.atoms = list(atoms.values())
+        self.length = max(map(len, atoms), default=0)
+        patterns = list(map(_well_formed, atoms))
+        self._find = AhoCorasick(patterns, store_patterns=False).find_matches_as_indexes if patterns else None
+
+    def find(self, text: str) -> Sequence[tuple[int, int, int]]:
+        """The number of each text that is found, and where it begins and ends."""
+        if self._find is None:
+            return ()
+        try:
+            return self._find(text, overlapping=True)
+        except UnicodeEncodeError:
+            return self._find(_well_formed(text), overlapping=True)
+
+
+def _well_formed(text: str) -> str:
+    """The text without lone surrogates, which no record has: as many characters."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return text.encode("utf-8", "replace").decode()
+    return text
 
 
 class _Texts:
@@ -32,10 +60,7 @@ class _Texts:
             else:
                 self._any.append(atom)
         self._whole = by_place[WHOLE]
-        self._anywhere = _automaton(by_place[ANYWHERE])
-        self._starts, self._ends = _automaton(by_place[START]), _automaton(by_place[END])
-        self._start_length = max(map(len, by_place[START]), default=0)
-        self._end_length = max(map(len, by_place[END]), default=0)
+        self._anywhere, self._starts, self._ends = (_Automaton(by_place[place]) for place in (ANYWHERE, START, END))
 
     def find(self, text: str) -> list[int]:
         """The atoms that are true of a text, some perhaps twice."""
@@ -43,35 +68,25 @@ class _Texts:
         whole = self._whole.get(text)
         if whole is not None:
             found.append(whole)
-        if self._anywhere is not None:
-            found += [atom for _, (atom, _) in self._anywhere.iter(text)]
-        if self._starts is not None:
-            head = text[: self._start_length]
-            found += [atom for end, (atom, length) in self._starts.iter(head) if end == length - 1]
-        if self._ends is not None:
-            tail = text[-self._end_length :]
-            last = len(tail) - 1
-            found += [atom for end, (atom, _) in self._ends.iter(tail) if end == last]
+        anywhere, starts, ends = self._anywhere, self._starts, self._ends
+        if anywhere.length:
+            found += [anywhere.atoms[number] for number, _, _ in anywhere.find(text)]
+        if starts.length:
+            found += [starts.atoms[number] for number, start, _ in starts.find(text[: starts.length]) if not start]
+        if ends.length:
+            tail = text[-ends.length :]
+            last = len(tail)
+            found += [ends.atoms[number] for number, _, end in ends.find(tail) if end == last]
         if self._twins:
             found += [self._twins[atom] for atom in found if atom in self._twins]
         return found
-
-
-def _automaton(texts_: Mapping[str, int]) -> ahocorasick.Automaton | None:
-    if not texts_:
-        return None
-    automaton = ahocorasick.Automaton()
-    for text, atom in texts_.items():
-        automaton.add_word(text, (atom, len(text)))
-    automaton.make_automaton()
-    return automaton
 
 
 class Scan:
     """The atoms that are looked up in one field's values, and the checks that each calls for."""
 
     def __init__(self, atoms: Mapping[int, Literal | Number], calls: Mapping[int, Iterable[int]]) -> None:
-        self._remembered: dict[Json, Found] = {}
+        self.remembered: dict[str | int, Found] = {}  # what was looked up lately; booleans are no numbers here
         self._calls = {atom: tuple(calls[atom]) for atom in atoms if atom in calls}
         literals = [(index, atom) for index, atom in atoms.items() if isinstance(atom, Literal)]
         self._folded = _Texts((index, atom) for index, atom in literals if not atom.cased)
@@ -83,17 +98,13 @@ class Scan:
                 self._numbers.setdefault(atom.value, []).append(index)
 
     def look_up(self, value: Json) -> Found:
-        """The atoms that are true of a value, and the checks that they call for."""
+        """The atoms that are true of a value, and the checks that they call for. See `remembered` first."""
         kind = value.__class__
-        if kind is str or kind is int:  # True would be found as 1
-            found = self._remembered.get(value)
-            if found is not None:
-                return found
         found = self._found(value)
         if kind is int or (kind is str and len(value) <= REMEMBERED_LENGTH):
-            if len(self._remembered) >= REMEMBERED:
-                self._remembered.clear()
-            self._remembered[value] = found
+            if len(self.remembered) >= REMEMBERED:
+                self.remembered.clear()
+            self.remembered[value] = found
         return found
 
     def _found(self, value: Json) -> Found:

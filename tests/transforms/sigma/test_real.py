@@ -19,8 +19,11 @@ from huntbeam.transforms.sigma.load import Loaded, load
 from huntbeam.transforms.sigma.matcher import Matcher
 from huntbeam.transforms.sigma.plan import Reference, RuleSet
 from tests.conftest import ROOT
+from tests.test_synthesize import load as benchmark
 from tests.transforms.sigma.naive import evaluators
-from tests.transforms.sigma.sql import Table, queries
+
+rival = benchmark("rival_sqlite")
+Table, queries = rival.Table, rival.queries
 
 OWN_RULES = sorted((ROOT / "rules" / "windows").glob("*_security_product_enum*.yml"))  # seed 003's, twice
 FOLDERS = ("wlb6", "wlb7", "wlb8", "flat_nxlog", "flat_timecreated", "array_xml")

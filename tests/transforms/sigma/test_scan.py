@@ -55,9 +55,9 @@ def test_what_is_remembered_stays_bounded_and_right() -> None:
     scan = Scan({0: Literal("F", "7", END, False)}, {0: [5]})
     for number in range(3 * REMEMBERED):
         assert scan.look_up(f"value {number}")[0] == ({0} if number % 10 == 7 else set())
-    assert len(scan._remembered) <= REMEMBERED
+    assert len(scan.remembered) <= REMEMBERED
     assert scan.look_up("x" * 100_000 + "7") == ({0}, {5})
-    assert len(max(map(str, scan._remembered), key=len)) < 100
+    assert len(max(map(str, scan.remembered), key=len)) < 100
 
 
 def test_true_is_not_one() -> None:

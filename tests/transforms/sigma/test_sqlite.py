@@ -9,9 +9,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from huntbeam.transforms.sigma.compile import compile_loaded
+from tests.test_synthesize import load as benchmark
 from tests.transforms.sigma.making import NAMES, conditions
 from tests.transforms.sigma.rules import Data, event, hits, loaded, rule
-from tests.transforms.sigma.sql import Table, queries
+
+rival = benchmark("rival_sqlite")
+Table, queries = rival.Table, rival.queries
 
 LETTERS = "abAB0.\\*?-/ %_['"
 words = st.text(LETTERS, min_size=1, max_size=5)
