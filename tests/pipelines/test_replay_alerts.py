@@ -252,6 +252,35 @@ def test_every_recorded_file_fires_its_rule(shared: Path, tmp_path: Path) -> Non
     assert all(by_file.values()), [place for place, hit in by_file.items() if not hit]
 
 
+def test_the_documentations_placeholders_work(tmp_path: Path) -> None:
+    text = (ROOT / "docs" / "rules.md").read_text(encoding="utf-8")
+    section = text[text.index("## Placeholders") :]
+    rule, values = (block.partition("```")[0] for block in section.split("```yaml\n")[1:3])
+    (tmp_path / "admin.yml").write_text(rule)
+    (tmp_path / "values.yml").write_text(values)
+    users = ("LAB\\adm_ada", "lab\\ROOT", "LAB\\ada", "adm_ada")
+    records = [
+        wlb7(CREATE._replace(data=CREATE_DATA | {"User": user, "Image": "C:\\x\\powershell.exe"})) for user in users
+    ]
+    source = archive(tmp_path / "in.ndjson", *records)
+    options = ("--rules", str(tmp_path / "admin.yml"), "--pipeline", str(tmp_path / "values.yml"))
+    found = run_replay(tmp_path / "out", source, options=options)
+    assert [row["user_account"] for row in found["alerts"]] == list(users[:2])
+
+
+def test_a_catastrophic_pattern_does_not_hold_a_run_up(tmp_path: Path) -> None:
+    """An engine that tries again and again would not end within the age of the universe."""
+    (tmp_path / "rule.yml").write_text(
+        CONSOLE.replace("CommandLine|contains: ' -W HIDDEN'", "CommandLine|re: '^(a+)+$'")
+    )
+    lines = ["a" * 30_000 + "!", "a" * 30_000]
+    records = [wlb8(CREATE._replace(data=CREATE_DATA | {"CommandLine": one})) for one in lines]
+    found = run_replay(
+        tmp_path / "out", archive(tmp_path / "in.ndjson", *records), options=("--rules", str(tmp_path / "rule.yml"))
+    )
+    assert [row["event"]["CommandLine"] for row in found["alerts"]] == lines[1:]
+
+
 def test_our_own_rules_give_all_recorded_verdicts(shared: Path, tmp_path: Path) -> None:
     """Seed 003's rule twice: as ksqlDB's LIKE, which is strict about case, and as Sigma, which is not."""
     folder = shared / "data" / "derived"

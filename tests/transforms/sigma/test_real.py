@@ -161,6 +161,7 @@ def second_opinion(archive: Loaded, rules: RuleSet, events: list[SigmaEvent]) ->
 PLACEHOLDER = "Attempt to convert unhandled placeholder 'known_cdcs' into query."
 
 
+@pytest.mark.full
 def test_sqlite_agrees_on_processes(archive: Loaded, rules: RuleSet, distinct: list[SigmaEvent]) -> None:
     processes = [one for one in archive.rules if one.data["logsource"].get("category") == "process_creation"]
     events = [event for event in distinct if event.event_id in (1, 4688)]
