@@ -9,7 +9,7 @@ import pytest
 
 from huntbeam.runners.cli import main
 from huntbeam.schemas import uid
-from tests.conftest import read_rows, run_replay
+from tests.conftest import ROOT, read_rows, run_replay
 from tests.events import CREATE, CREATE_DATA, SECURITY, Fact, nxlog, wlb6, wlb7, wlb8
 
 RULE_ID = "5e9a1a70-4a0e-4d7a-9d4e-0f3c5a7d1b11"
