@@ -12,6 +12,7 @@ from importlib.metadata import version
 from huntbeam.runners.commands import (
     archive,
     baseline,
+    collect,
     doctor,
     jobs,
     peek,
@@ -25,7 +26,7 @@ from huntbeam.runners.commands import (
 from huntbeam.runners.signals import Heard
 from huntbeam.schemas.errors import UnusableError
 
-_COMMANDS = (replay, stream, rules, baseline, jobs, stack, topics, peek, archive, doctor, workers)
+_COMMANDS = (replay, stream, rules, baseline, collect, jobs, stack, topics, peek, archive, doctor, workers)
 
 DONE, FAILED, UNUSABLE, INTERRUPTED = 0, 1, 2, 130
 

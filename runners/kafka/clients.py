@@ -31,6 +31,10 @@ class KafkaUnusable(UnusableError):  # noqa: N818 - it is an UnusableError, and 
     """A broker, a topic or the configuration of a client cannot be used."""
 
 
+class KafkaAway(KafkaUnusable):
+    """No broker answers: it may later."""
+
+
 def add_kafka_arguments(parser: argparse.ArgumentParser) -> None:
     """Declares the options of every command that talks to a broker."""
     group = parser.add_argument_group("Kafka")
@@ -173,7 +177,8 @@ def explain(error: KafkaError, config: Mapping[str, Any]) -> KafkaUnusable:
         KafkaError.CLUSTER_AUTHORIZATION_FAILED: rights,
     }
     other = f"the broker at {servers} refused the request ({reason}): correct it and try again"
-    return KafkaUnusable(tls if _is_tls(error) else sentences.get(error.code(), other))
+    sentence = tls if _is_tls(error) else sentences.get(error.code(), other)
+    return KafkaAway(sentence) if sentence is away else KafkaUnusable(sentence)
 
 
 def _is_tls(error: KafkaError) -> bool:

@@ -59,12 +59,17 @@ class TopicInfo(NamedTuple):
     retention_ms: int | None
 
 
+def check_name(name: str) -> None:
+    """Raises KafkaUnusable for what cannot name a topic."""
+    if not _NAME.fullmatch(name) or name in (".", ".."):
+        raise KafkaUnusable(f"{name!r} is no name of a topic: letters, digits, dots, underscores and dashes are")
+
+
 def input_topic(
     name: str, partitions: int = PARTITIONS, replication: int | None = None, retention_ms: int | None = None
 ) -> TopicSpec:
     """A topic that Winlogbeat or another shipper writes to."""
-    if not _NAME.fullmatch(name):
-        raise KafkaUnusable(f"{name!r} is no name of a topic: letters, digits, dots, underscores and dashes are")
+    check_name(name)
     settings = {_TIME: APPEND_TIME, _POLICY: "delete", _RETENTION: str(retention_ms or RETENTION)}
     return TopicSpec(name, partitions, replication, settings)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 import shutil
 import time
@@ -13,6 +12,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
+from huntbeam.runners.folders import cache_folder, folder_in, state_folder
 from huntbeam.runners.stack import processes, state
 from huntbeam.runners.stack.java import find_java
 from huntbeam.runners.stack.parts import Say, fetch
@@ -62,15 +62,12 @@ class Part(NamedTuple):
 
 def default_home() -> Path:
     """HUNTBEAM_STACK_HOME, else huntbeam/stack in the user's folder for state."""
-    return (
-        _path_in("HUNTBEAM_STACK_HOME")
-        or (_path_in("XDG_STATE_HOME") or Path.home() / ".local/state") / "huntbeam/stack"
-    )
+    return folder_in("HUNTBEAM_STACK_HOME") or state_folder() / "huntbeam/stack"
 
 
 def default_cache() -> Path:
     """HUNTBEAM_CACHE, else huntbeam in the user's folder for caches."""
-    return _path_in("HUNTBEAM_CACHE") or (_path_in("XDG_CACHE_HOME") or Path.home() / ".cache") / "huntbeam"
+    return folder_in("HUNTBEAM_CACHE") or cache_folder() / "huntbeam"
 
 
 def running_addresses(home: Path | None = None) -> Addresses | None:
@@ -273,7 +270,7 @@ def _wanted(
     job_server_jar: Path | None,
 ) -> dict[str, Any]:
     """What was asked for, by the names in Settings."""
-    jar = job_server_jar or _path_in("HUNTBEAM_JOB_SERVER_JAR")
+    jar = job_server_jar or folder_in("HUNTBEAM_JOB_SERVER_JAR")
     asked = {
         "ports": dict(ports) if ports else None,
         "task_slots": task_slots,
@@ -300,8 +297,3 @@ def _pid(found: State, name: str) -> int | None:
 
 def _of(found: State, names: Iterable[str]) -> list[Running]:
     return [found.processes[name] for name in names if name in found.processes]
-
-
-def _path_in(variable: str) -> Path | None:
-    value = os.environ.get(variable)
-    return Path(value) if value else None

@@ -1,0 +1,1 @@
+"""Collecting: datagrams and lines from the network to Kafka, with a spool on disk."""
