@@ -10,9 +10,9 @@ import pytest
 from tests.conftest import ROOT
 
 MODULES = [
-    f"huntbeam.{path.parent.name}.{path.stem}"
+    ".".join(("huntbeam", *path.relative_to(ROOT).with_suffix("").parts))
     for folder in ("schemas", "transforms", "pipelines", "runners")
-    for path in sorted((ROOT / folder).glob("*.py"))
+    for path in sorted((ROOT / folder).rglob("*.py"))
     if ">>>" in path.read_text(encoding="utf-8")
 ]
 

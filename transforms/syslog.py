@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from enum import Enum
 
-_PRI = rb"<(?:\d|[1-9]\d|1\d\d)>"
+_PRI = rb"<(?:\d|[1-9]\d|1[0-8]\d|19[01])>"
 _ISO = rb"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d[^ \t]{0,40}+"
 _BSD = (
     rb"(?:Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec) [ \d]\d (?:\d{4} )?\d\d:\d\d:\d\d(?:\.\d{1,9}+)?(?: \d{4})?"

@@ -10,6 +10,7 @@ from enum import IntEnum
 from typing import NamedTuple
 
 FULL = 256 * 1024  # bytes with which a batch goes on
+MOST = 8192  # records with which it does, also empty ones
 DATAGRAM = 64 * 1024  # no datagram is longer; a batch is longer than FULL by less than one
 HEAD = struct.Struct("<B3xII")  # kind, records, bytes of the records together
 
@@ -55,13 +56,13 @@ def batch_of(records: Iterable[bytes], kind: Kind = Kind.TAKEN) -> Batch:
 
 
 def batches_of(records: Iterable[bytes], kind: Kind = Kind.TAKEN) -> Iterator[Batch]:
-    """The records as batches of about FULL bytes."""
+    """The records as batches of about FULL bytes and at most MOST records."""
     held: list[bytes] = []
     size = 0
     for record in records:
         held.append(record)
         size += len(record)
-        if size >= FULL:
+        if size >= FULL or len(held) >= MOST:
             yield batch_of(held, kind)
             held, size = [], 0
     if held:

@@ -15,6 +15,7 @@ from typing import Any
 
 import msgspec
 
+from huntbeam.pipelines.options import OptionError
 from huntbeam.runners.collect.batches import DATAGRAM, FULL, Batch, Kind, batches_of
 from huntbeam.runners.collect.counts import Counts, prometheus
 from huntbeam.runners.collect.delivery import Delivery, check_topic
@@ -26,6 +27,7 @@ from huntbeam.runners.collect.screen import Screen
 from huntbeam.runners.collect.sockets import bind_tcp, bind_udp, buffer_notice, kernel_drops, receive_buffer
 from huntbeam.runners.collect.spool import Spool
 from huntbeam.runners.collect.tcp import TcpCounts
+from huntbeam.runners.kafka.clients import explain
 from huntbeam.runners.signals import Heard
 from huntbeam.transforms.syslog import Header
 
@@ -64,24 +66,28 @@ class Collector:
     """One run. What it opens is closed by `stack`."""
 
     def __init__(self, options: CollectOptions, config: Mapping[str, Any], stack: ExitStack) -> None:
-        self.counts = Counts()
+        self.counts = self._shown = Counts()
+        self._config = config
+        self._told: set[str] = set()
+        self._ending = False
         self._options = options
         self._screen = stack.enter_context(Screen(options.quiet))
         self._spool = stack.enter_context(closing(Spool(options.folder, options.spool_max_bytes, self._screen.say)))
         self.counts.resumed = self._spool.records
         self._refused = stack.enter_context(closing(RefusedFile(options.folder, options.spool_max_bytes)))
         bound = [stack.enter_context(s) for s in self._bind()]
-        self._greet(check_topic(config, options.topic))
-        self._delivery = Delivery(config, options.topic, keep_headers=options.keep_headers, refuse=self._refused.refuse)
-        if options.metrics:
-            stack.enter_context(MetricsServer(options.metrics, lambda: prometheus(self.counts)))
         self._udp = udp_receiver(bound[0])
         stack.callback(self._udp.close)
         self._receivers = [self._udp]
         if options.tcp:
             self._receivers.append(tcp_receiver(bound[1], options.tcp))
             stack.callback(self._receivers[1].close)
-        self._started = self._ticked = self._shown = time.monotonic()
+        self._greet(check_topic(config, options.topic))
+        self._delivery = Delivery(config, options.topic, keep_headers=options.keep_headers, refuse=self._refused.refuse)
+        self._check_status()
+        if options.metrics:
+            stack.enter_context(MetricsServer(options.metrics, lambda: prometheus(self._shown)))
+        self._ticked = time.monotonic()
         self._tick(last=True)
 
     def run(self, stop: Stop) -> None:
@@ -102,6 +108,15 @@ class Collector:
         udp = bind_udp(options.syslog, options.receive_buffer)
         self.counts.receive_buffer_bytes = receive_buffer(udp)
         return [udp, bind_tcp(options.syslog)] if options.tcp else [udp]
+
+    def _check_status(self) -> None:
+        if self._options.status:
+            try:
+                write_status(self._options.status, self.counts)
+            except OSError as error:
+                raise OptionError(
+                    f"--status {self._options.status} cannot be written ({error.strerror}): choose another file"
+                ) from error
 
     def _greet(self, kafka_is_there: bool) -> None:
         options, say = self._options, self._screen.say
@@ -125,7 +140,9 @@ class Collector:
 
     def _listen(self, seconds: float) -> None:
         """Takes what receivers bring; connections only while the spool has room: TCP holds their senders back."""
-        waiting = [r for r in self._receivers if not r.inbox.ended and (r is self._udp or not self._is_full())]
+        waiting = [
+            r for r in self._receivers if not r.inbox.ended and (r is self._udp or self._ending or not self._is_full())
+        ]
         poll = select.poll()
         for receiver in waiting:
             poll.register(receiver.inbox.pipe, select.POLLIN)
@@ -136,7 +153,12 @@ class Collector:
                     self._take(batch, receiver)
 
     def _is_full(self) -> bool:
-        return not self._delivery.has_room and not self._spool.has_room(_SPARE)
+        return self._spooling and not self._spool.has_room(_SPARE)
+
+    @property
+    def _spooling(self) -> bool:
+        """Whether what comes goes to the spool: it has to, while something waits there."""
+        return self._options.spool_always or self._spool.unread > 0 or not self._delivery.has_room
 
     def _take(self, batch: Batch, receiver: Receiver) -> None:
         counts, records = self.counts, batch.records
@@ -151,9 +173,9 @@ class Collector:
             counts.taken_tcp += records
         if not records:
             return
-        if not self._options.spool_always and not self._spool.unread and self._delivery.has_room:
+        if not self._spooling:
             self._delivery.add(batch)
-        elif self._spool.append(batch):
+        elif self._spool.append(batch, beyond=self._ending and receiver is not self._udp):
             counts.spooled_total += records
         else:
             counts.dropped += records
@@ -176,27 +198,46 @@ class Collector:
         self._ticked = now
         self._spool.sync()
         self._count()
+        self._shown = msgspec.structs.replace(self.counts)  # all of one moment, for those who ask at another
+        self._tell_troubles()
         if self._options.status:
             with suppress(OSError):  # it could be written at the start; records matter more
                 write_status(self._options.status, self.counts)
         self._screen.show(self.counts)
+
+    def _tell_troubles(self) -> None:
+        """Each trouble once."""
+        refusal, disk = self._delivery.trouble, self._spool.trouble
+        troubles = [str(explain(refusal, self._config))] if refusal else []
+        if disk:
+            troubles.append(f"the spool's disk refuses what comes ({disk}): it is dropped and counted")
+        elif self.counts.dropped:
+            troubles.append(f"the spool {self._spool.folder} is full: datagrams are dropped and counted")
+        for trouble in troubles:
+            if trouble not in self._told:
+                self._told.add(trouble)
+                self._screen.say(trouble)
 
     def _count(self) -> None:
         counts, delivery, spool = self.counts, self._delivery, self._spool
         counts.delivered, counts.refused, counts.delivery_errors = delivery.delivered, delivery.refused, delivery.errors
         counts.in_flight, counts.kafka_up = delivery.direct, int(delivery.up)
         counts.headers_rfc3164, counts.headers_rfc5424 = (delivery.headers[header] for header in Header)
-        counts.spooled, counts.spool_bytes = spool.records, spool.size
+        counts.in_spool, counts.spool_bytes = spool.records, spool.size
         counts.kernel_drops = kernel_drops(self._udp.bound)
 
     def _end(self, stop: Stop) -> None:
         """Takes what the kernel and the receivers hold; delivers it, or leaves it in the spool and says so."""
+        self._ending = True  # a receiver of TCP is not asked to wait any more: there is an end to what it brings
         for receiver in self._receivers:
             receiver.inbox.stop()
         until = time.monotonic() + _LAST
         while not all(receiver.inbox.ended for receiver in self._receivers) and time.monotonic() < until:
             self._listen(_BUSY)
             self._feed()
+        for receiver in self._receivers:
+            if not receiver.inbox.ended:
+                self._screen.say(f"the receiver of {receiver.name} did not end in time: what it held is lost")
         until = time.monotonic() + self._options.stop_timeout
         while not (self._delivery.is_empty and not self._spool.unread) and self._delivery.up and not stop.hurry:
             if time.monotonic() > until:

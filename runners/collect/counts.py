@@ -18,7 +18,7 @@ def _gauge(text: str) -> msgspec.Meta:
 
 
 class Counts(msgspec.Struct):
-    """Records are datagrams and lines. taken + resumed = delivered + dropped + refused + in_flight + spooled."""
+    """Records are datagrams and lines. taken + resumed = delivered + dropped + refused + in_flight + in_spool."""
 
     taken_udp: Annotated[int, _counter("Datagrams that were taken, without empty ones")] = 0
     taken_tcp: Annotated[int, _counter("Records that were taken by TCP, without empty ones")] = 0
@@ -39,7 +39,7 @@ class Counts(msgspec.Struct):
     spooled_total: Annotated[int, _counter("Records that were written to the spool")] = 0
     connections: Annotated[int, _gauge("TCP connections that are open")] = 0
     in_flight: Annotated[int, _gauge("Records that Kafka has not acknowledged yet, and that are not in the spool")] = 0
-    spooled: Annotated[int, _gauge("Records in the spool")] = 0
+    in_spool: Annotated[int, _gauge("Records in the spool")] = 0
     spool_bytes: Annotated[int, _gauge("Bytes of the spool on disk")] = 0
     receive_buffer_bytes: Annotated[int, _gauge("The kernel's receive buffer for datagrams, as it counts")] = 0
     kafka_up: Annotated[int, _gauge("1 while Kafka answers")] = 1
@@ -70,7 +70,7 @@ def line(counts: Counts, rate: float | None = None) -> str:
     parts = [f"{counts.taken:,} taken{speed}", f"{counts.delivered:,} delivered"]
     rest = {
         "in flight": counts.in_flight,
-        "in the spool": counts.spooled,
+        "in the spool": counts.in_spool,
         "empty": counts.empty,
         "dropped by the kernel": counts.kernel_drops or 0,
         "dropped by the full spool": counts.dropped,

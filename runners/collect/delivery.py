@@ -41,6 +41,7 @@ _OURS = {
     "queue.buffering.max.kbytes": 2 * 1024 * 1024,
 }
 _FOR_GOOD = (KafkaError.MSG_SIZE_TOO_LARGE, KafkaError.INVALID_RECORD, KafkaError.INVALID_MSG)
+_TELLING = (KafkaError._AUTHENTICATION, KafkaError._SSL, KafkaError.TOPIC_AUTHORIZATION_FAILED)
 _CHECK = 5.0  # seconds for a broker to answer at the start
 
 
@@ -102,6 +103,7 @@ class Delivery:
         self.errors = 0
         self.headers = dict.fromkeys(Header, 0)
         self.up = True
+        self.trouble: KafkaError | None = None  # the last error that does not go by itself
         self.direct = 0  # records in the window that are not in the spool
         self._config = {**_DEFAULTS, **config, **_OURS, "error_cb": self._hear, "stats_cb": self._watch}
         self._topic = topic
@@ -200,6 +202,7 @@ class Delivery:
             self._fatal = True
         if error.code() not in (KafkaError._PURGE_QUEUE, KafkaError._PURGE_INFLIGHT):
             self.errors += 1
+            self.trouble = error
         self._keep(entry, value)
 
     def _keep(self, entry: _Entry, value: bytes) -> None:
@@ -211,6 +214,8 @@ class Delivery:
         """What librdkafka says beside the records."""
         if error.fatal() or error.code() == KafkaError._FATAL:
             self._fatal = True
+        elif error.code() in _TELLING:
+            self.trouble = error
 
     def _watch(self, statistics: str) -> None:
         """What librdkafka tells once a second."""

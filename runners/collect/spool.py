@@ -88,10 +88,10 @@ class Spool:
         self._resume()
         self._read_at = self._acked  # what lies before is read
 
-    def append(self, batch: Batch) -> bool:
-        """Puts a batch at the end; False when it is beyond the limit, or the disk takes no more."""
+    def append(self, batch: Batch, *, beyond: bool = False) -> bool:
+        """Puts a batch at the end; False when the disk takes no more, or when it goes beyond the limit and may not."""
         framed = _framed(batch)
-        if self.size + len(framed) > self._max:
+        if not beyond and not self.has_room(len(framed)):
             return False
         try:
             self._newest().append(framed)

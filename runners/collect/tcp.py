@@ -20,6 +20,8 @@ from huntbeam.transforms.syslog import Framer, Framing
 
 LINGER = 0.005  # seconds in which more comes, so that a turn is worth its while
 READ = 64 * 1024  # bytes of one connection a turn: then it is the next one's turn
+_ACCEPTED = 64  # connections a turn
+_END = 5.0  # seconds for what the kernel holds: who goes on sending does not keep the end waiting
 _TURN = 1.0  # seconds without anything
 
 
@@ -106,10 +108,11 @@ class _Server:
                 self._selector.unregister(connection.source)
 
     def _accept(self) -> None:
-        try:
-            source, _ = self._listener.accept()
-        except OSError:  # it is gone already, or there are no descriptors left: then it waits in the kernel's queue
-            return
+        with suppress(OSError):  # nobody waits, or there are no descriptors left: then they wait in the kernel's queue
+            for _ in range(_ACCEPTED):
+                self._welcome(self._listener.accept()[0])
+
+    def _welcome(self, source: socket.socket) -> None:
         if len(self._connections) >= self._settings.connections:
             self._counts.refused += 1
             source.close()
@@ -173,11 +176,10 @@ class _Server:
 
     def _end(self) -> None:
         """No new connections; of the others what the kernel holds now, and the parts of records that came."""
+        until = time.monotonic() + _END
         self._listener.close()
         for connection in list(self._connections.values()):
-            with suppress(OSError):
-                connection.source.shutdown(socket.SHUT_RD)  # now it ends where the kernel's buffer ends
-            while self._read(connection):
+            while time.monotonic() < until and self._read(connection):
                 self._forward()
                 self._outbox.flush()
             if connection.source.fileno() >= 0:
@@ -194,4 +196,5 @@ def run(pipe: socket.socket, listener: socket.socket, settings: TcpSettings) -> 
 
 if __name__ == "__main__":
     _pipe, _listener = (socket.socket(fileno=int(number)) for number in sys.argv[1:3])
-    run(_pipe, _listener, msgspec.json.decode(sys.argv[3], type=TcpSettings))
+    with suppress(ConnectionError):  # the collector is gone
+        run(_pipe, _listener, msgspec.json.decode(sys.argv[3], type=TcpSettings))

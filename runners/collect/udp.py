@@ -12,7 +12,7 @@ import time
 from array import array
 from contextlib import suppress
 
-from huntbeam.runners.collect.batches import DATAGRAM, FULL, Batch
+from huntbeam.runners.collect.batches import DATAGRAM, FULL, MOST, Batch
 from huntbeam.runners.collect.channel import Outbox
 
 LINGER = 0.005  # seconds: at 20,000 datagrams a second each waking up finds a hundred
@@ -21,12 +21,12 @@ _DISCARD = 9  # a port
 
 
 def drain(source: socket.socket, buffer: memoryview) -> Batch:
-    """The datagrams that are there, up to FULL bytes. `buffer` has room for FULL + DATAGRAM bytes."""
+    """The datagrams that are there, up to FULL bytes or MOST. `buffer` has room for FULL + DATAGRAM bytes."""
     lengths: array[int] = array("I")
     receive, note = source.recv_into, lengths.append
     at = 0
     try:
-        while at < FULL and len(lengths) < FULL:  # empty datagrams count, too
+        while at < FULL and len(lengths) < MOST:
             length = receive(buffer[at:])
             note(length)
             at += length
@@ -77,4 +77,5 @@ def _shut(source: socket.socket) -> None:
 
 
 if __name__ == "__main__":
-    run(*(socket.socket(fileno=int(number)) for number in sys.argv[1:3]))
+    with suppress(ConnectionError):  # the collector is gone
+        run(*(socket.socket(fileno=int(number)) for number in sys.argv[1:3]))

@@ -130,7 +130,7 @@ def collect_options(args: argparse.Namespace) -> CollectOptions:
         keep_headers=args.keep_headers,
         receive_buffer=_size("--receive_buffer", args.receive_buffer, 64 * 1024, 1024**3),
         spool=args.spool or state_folder() / "huntbeam/collect",
-        spool_max_bytes=_size("--spool_max_bytes", args.spool_max_bytes, 1024**2, 1024**5),
+        spool_max_bytes=_size("--spool_max_bytes", args.spool_max_bytes, 4 * 1024**2, 1024**5),
         spool_always=args.spool_always,
         metrics=metrics,
         status=args.status,
