@@ -19,7 +19,7 @@ from huntbeam.runners.collect.channel import Outbox
 from huntbeam.transforms.syslog import Framer, Framing
 
 LINGER = 0.005  # seconds in which more comes, so that a turn is worth its while
-READ = 64 * 1024  # bytes of one connection a turn: then it is the next one's turn
+READ = 256 * 1024  # bytes of one connection a turn: then it is the next one's turn
 _ACCEPTED = 64  # connections a turn
 _END = 5.0  # seconds for what the kernel holds: who goes on sending does not keep the end waiting
 _TURN = 1.0  # seconds without anything
