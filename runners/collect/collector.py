@@ -176,7 +176,7 @@ class Collector:
         if not self._spooling:
             self._delivery.add(batch)
         elif self._spool.append(batch, beyond=self._ending and receiver is not self._udp):
-            counts.spooled_total += records
+            counts.spooled += records
         else:
             counts.dropped += records
 

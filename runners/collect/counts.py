@@ -36,7 +36,7 @@ class Counts(msgspec.Struct):
     connections_refused: Annotated[int, _counter("TCP connections closed at once: there were too many")] = 0
     connections_idle_closed: Annotated[int, _counter("TCP connections closed because nothing came")] = 0
     delivery_errors: Annotated[int, _counter("Deliveries that failed and were tried again")] = 0
-    spooled_total: Annotated[int, _counter("Records that were written to the spool")] = 0
+    spooled: Annotated[int, _counter("Records that were written to the spool")] = 0
     connections: Annotated[int, _gauge("TCP connections that are open")] = 0
     in_flight: Annotated[int, _gauge("Records that Kafka has not acknowledged yet, and that are not in the spool")] = 0
     in_spool: Annotated[int, _gauge("Records in the spool")] = 0
@@ -88,6 +88,6 @@ def prometheus(counts: Counts) -> str:
     for name, (kind, text) in DESCRIBED.items():
         value = getattr(counts, name)
         if value is not None:
-            full = f"huntbeam_collect_{name}{'_total' if kind == 'counter' and not name.endswith('_total') else ''}"
+            full = f"huntbeam_collect_{name}{'_total' if kind == 'counter' else ''}"
             lines += [f"# HELP {full} {text}.", f"# TYPE {full} {kind}", f"{full} {value}"]
     return "\n".join(lines) + "\n"

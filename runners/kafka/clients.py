@@ -171,6 +171,7 @@ def explain(error: KafkaError, config: Mapping[str, Any]) -> KafkaUnusable:
         KafkaError._AUTHENTICATION: login,
         KafkaError.SASL_AUTHENTICATION_FAILED: login,
         KafkaError._UNKNOWN_TOPIC: topic,
+        KafkaError._UNKNOWN_PARTITION: topic,
         KafkaError.UNKNOWN_TOPIC_OR_PART: topic,
         KafkaError.TOPIC_AUTHORIZATION_FAILED: rights,
         KafkaError.GROUP_AUTHORIZATION_FAILED: rights,

@@ -9,8 +9,10 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
-from confluent_kafka.admin import AdminClient
 
+from huntbeam.runners.collect.batches import batch_of
+from huntbeam.runners.collect.delivery import Delivery
+from huntbeam.runners.collect.spool import Place
 from huntbeam.runners.stack.stack import Stack
 from tests.collecting import collecting
 from tests.e2e.topics import PATIENCE, make, received, running, topics
@@ -161,18 +163,16 @@ def test_what_kafka_refuses_for_good_is_kept_as_dead_letters(kafka: str, tmp_pat
         assert json.loads(letter)["raw_length"] == 60_000
 
 
-def test_a_topic_that_goes_is_waited_for(kafka: str, tmp_path: Path) -> None:
-    with topics(kafka, "monster") as (topic,), collecting(kafka, tmp_path, "--topic", topic) as collector:
-        collector.datagrams(b"1")
-        collector.until(delivered=1)
-        admin = AdminClient({"bootstrap.servers": kafka})
-        admin.delete_topics([topic])[topic].result(PATIENCE)
-        time.sleep(1)
-        collector.datagrams(b"2")
-        collector.until(taken_udp=2)
-        time.sleep(2)
-        make(kafka, topic)
-        collector.datagrams(b"3")
-        collector.until(delivered=3)
-        collector.stop()
-        assert sorted(values(kafka, topic)) == [b"2", b"3"]
+def test_a_producer_that_lost_its_place_is_replaced(kafka: str) -> None:
+    with topics(kafka, "monster") as (topic,):
+        delivery = Delivery({"bootstrap.servers": kafka}, topic, keep_headers=False, refuse=lambda *_: None)
+        places = [Place(1, number, 2) for number in range(3)]
+        for number, place in enumerate(places):
+            delivery.add(batch_of([b"%d" % number, b"%d again" % number]), place)
+        delivery._fatal = True
+        done: list[Place] = []
+        while not delivery.is_empty:
+            done += delivery.poll(0.1)
+        assert done == places
+        assert delivery.delivered == 6
+        assert set(values(kafka, topic)) == {b"%d%s" % (n, rest) for n in range(3) for rest in (b"", b" again")}

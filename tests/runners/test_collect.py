@@ -19,7 +19,7 @@ from huntbeam.runners.collect.batches import Kind, batch_of
 from huntbeam.runners.collect.counts import DESCRIBED, Counts, line, prometheus
 from huntbeam.runners.collect.delivery import Delivery, check_topic
 from huntbeam.runners.collect.refused import RefusedFile
-from huntbeam.runners.collect.spool import Spool
+from huntbeam.runners.collect.spool import Place, Spool
 from huntbeam.transforms.syslog import Header
 from tests.collecting import collecting, free_port
 
@@ -68,6 +68,17 @@ def test_a_record_that_is_too_long_for_kafka_is_refused_and_the_others_wait() ->
     assert refused == [(b"x" * 1_000_001, "MSG_SIZE_TOO_LARGE")]
     assert sending.take_back() == [b"a", b"b"]
     assert sending.refused == 1
+
+
+def test_a_producer_that_lost_its_place_is_replaced_and_nothing_is_lost() -> None:
+    sending = delivery()
+    sending.add(batch_of([b"1", b"2"]), Place(1, 10, 2))
+    sending.add(batch_of([b"3"]))
+    sending._fatal = True
+    assert list(sending.poll(0)) == []
+    assert (sending.direct, sending.errors) == (1, 0)
+    sending.add(batch_of([b"4"]))
+    assert sending.take_back() == [b"1", b"2", b"3", b"4"]
 
 
 def test_no_broker_is_no_reason_not_to_start(monkeypatch: pytest.MonkeyPatch) -> None:
