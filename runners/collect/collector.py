@@ -82,8 +82,10 @@ class Collector:
         if options.tcp:
             self._receivers.append(tcp_receiver(bound[1], options.tcp))
             stack.callback(self._receivers[1].close)
-        self._greet(check_topic(config, options.topic))
+        kafka_is_there = check_topic(config, options.topic)
+        self._greet(kafka_is_there)
         self._delivery = Delivery(config, options.topic, keep_headers=options.keep_headers, refuse=self._refused.refuse)
+        self._delivery.up = kafka_is_there
         self._check_status()
         if options.metrics:
             stack.enter_context(MetricsServer(options.metrics, lambda: prometheus(self._shown)))
@@ -129,7 +131,6 @@ class Collector:
         if self.counts.resumed:
             say(f"{self.counts.resumed:,} records of an earlier run are in the spool {options.folder}; they go first")
         if not kafka_is_there:
-            self.counts.kafka_up = 0
             say("no Kafka broker answers; what comes goes to the spool until one does")
 
     def _turn(self) -> None:

@@ -20,7 +20,7 @@ from huntbeam.transforms.syslog import Framer, Framing
 
 LINGER = 0.005  # seconds in which more comes, so that a turn is worth its while
 READ = 256 * 1024  # bytes of one connection a turn: then it is the next one's turn
-_ACCEPTED = 64  # connections a turn
+_ACCEPTED = 128  # connections a turn; as many as wait in the kernel
 _END = 5.0  # seconds for what the kernel holds: who goes on sending does not keep the end waiting
 _TURN = 1.0  # seconds without anything
 
@@ -177,6 +177,7 @@ class _Server:
     def _end(self) -> None:
         """No new connections; of the others what the kernel holds now, and the parts of records that came."""
         until = time.monotonic() + _END
+        self._accept()
         self._listener.close()
         for connection in list(self._connections.values()):
             while time.monotonic() < until and self._read(connection):

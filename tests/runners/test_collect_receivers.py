@@ -254,3 +254,15 @@ def test_a_smaller_buffer_is_said_with_the_remedy() -> None:
     notice = buffer_notice(4, 5)
     assert notice is not None
     assert "sysctl -w net.core.rmem_max=5" in notice
+
+
+def test_when_stopped_connections_that_were_not_welcomed_yet_leave_what_came() -> None:
+    with closing(tcp_receiver(bind_tcp(ANY), SETTINGS)) as receiver:
+        heard = Heard(receiver)
+        with connected(heard) as first:
+            first.sendall(b"first\n")
+            heard.until(lambda: heard.records == [b"first"])
+            with connected(heard) as late:
+                late.sendall(b"late\n")
+                heard.stop()
+        assert sorted(heard.records) == [b"first", b"late"]
