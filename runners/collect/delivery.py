@@ -22,6 +22,7 @@ from huntbeam.transforms.syslog import Header, take_off
 WINDOW_BYTES = 32 * 1024 * 1024
 WINDOW_RECORDS = 100_000  # each costs librdkafka some hundred bytes beside its own
 RECORD_BYTES = 900_000  # librdkafka's message.max.bytes is 1,000,000, with what it puts around
+_LESS_THAN = 0x3C  # what a header begins with
 _PAUSE = 1.0  # seconds before what failed is tried again
 _PURGE = 30.0  # seconds for taking back, which needs no broker
 
@@ -176,7 +177,7 @@ class Delivery:
 
     def _without_headers(self, batch: Batch) -> Iterator[bytes]:
         for value in batch.each():
-            if value[0] == 0x3C:
+            if value[0] == _LESS_THAN:  # most have no header: nothing more is done for them
                 value, header = take_off(value)
                 if header:
                     self.headers[header] += 1

@@ -22,6 +22,7 @@ from huntbeam.runners.collect.refused import RefusedFile
 from huntbeam.runners.collect.spool import Place, Spool
 from huntbeam.transforms.syslog import Header
 from tests.collecting import collecting, free_port
+from tests.conftest import ROOT
 
 NOBODY = "127.0.0.1:1"  # where no broker answers
 CONFIG = {"bootstrap.servers": NOBODY, "log_level": "0"}
@@ -105,6 +106,11 @@ def test_the_metrics_are_prometheus_text(counts: Counts) -> None:
     assert [name for name, _ in types] == list(values)
     assert all(kind == "counter" if name.endswith("_total") else kind == "gauge" for name, kind in types)
     assert set(DESCRIBED) == set(Counts.__struct_fields__)
+
+
+def test_every_count_is_described_in_the_docs() -> None:
+    page = (ROOT / "docs" / "collect.md").read_text(encoding="utf-8")
+    assert [name for name in DESCRIBED if f"`{name}`" not in page] == []
 
 
 def test_the_line_says_what_is_not_nothing() -> None:
