@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import logging
 import os
+import pickle
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -19,7 +21,13 @@ from huntbeam.transforms.digest import Digest, Plan
 from huntbeam.transforms.sigma import in_force
 from huntbeam.transforms.sigma.alerts import Detector
 from huntbeam.transforms.sigma.cache import compiled
-from huntbeam.transforms.sigma.in_force import REFUSED, RELOADED, RulesInForce, rules_in_force
+from huntbeam.transforms.sigma.in_force import (
+    REFUSED,
+    RELOADED,
+    CorrelationsInForce,
+    RulesInForce,
+    rules_in_force,
+)
 from huntbeam.transforms.sigma.plan import RuleSet
 from huntbeam.transforms.sigma.rule_files import stamp
 from huntbeam.transforms.sigma.watch import Watch
@@ -216,11 +224,16 @@ def test_a_folder_of_somebody_else_is_not_trusted(folder: Path) -> None:
     assert len(list(shared.glob("*.sigma"))) == 1
 
 
-def await_generation(rules: RulesInForce, generation: int) -> None:
-    """Waits for the watcher; it alone may look."""
+def await_that(is_so: Callable[[], bool]) -> None:
+    """Waits for a watcher; it alone may look."""
     until = time.monotonic() + 60
-    while rules.current().generation < generation and time.monotonic() < until:
+    while not is_so() and time.monotonic() < until:
         time.sleep(0.02)
+    assert is_so()
+
+
+def await_generation(rules: RulesInForce, generation: int) -> None:
+    await_that(lambda: rules.current().generation >= generation)
     assert rules.current().generation == generation
 
 
@@ -288,7 +301,47 @@ def test_threads_may_share_a_detector(folder: Path) -> None:
     wanted = [found_by(alone, text) for text in texts]
     with ThreadPoolExecutor(4) as pool:
         for _ in range(4):
-            found = pool.map(
-                lambda text: [a.rule_title for a in detector.alerts(event(text), EventTime.UTC_TIME)], texts
-            )
-            assert list(found) == wanted
+            assert list(pool.map(partial(found_by, detector), texts)) == wanted
+
+
+def test_correlations_follow_the_rules_and_travel_without_them(folder: Path) -> None:
+    chain = {
+        "title": "Again And Again",
+        "id": "7f0b1de4-52c1-4c3c-8f5f-6a0b1c9d0e01",
+        "correlation": {
+            "type": "event_count",
+            "rules": ["again"],
+            "group-by": ["Computer"],
+            "timespan": "5m",
+            "condition": {"gte": 3},
+        },
+    }
+    write(folder / "a.yml", {**shell("one"), "name": "again"}, chain)
+    rules = compiled([folder])
+    (first,) = (one.settings for one in rules.correlations)
+    asked = watch(folder, depths=1)
+    known = pickle.loads(pickle.dumps(CorrelationsInForce(rules, asked)))  # noqa: S301  # as Beam does
+    assert known.find(first.rule_id, first.version) == first
+    assert known.ruleset == rules.digest
+    assert known.timespan_ms(first.rule_id) == 300_000
+    chain["correlation"]["condition"] = {"gte": 4}  # type: ignore[index]
+    write(folder / "a.yml", {**shell("one"), "name": "again"}, chain)
+    await_that(lambda: known.find(first.rule_id, first.version) is None)  # it watches by itself
+    (second,) = (one.settings for one in compiled([folder]).correlations)
+    assert known.find(first.rule_id, second.version) == second
+    matching = rules_in_force(compiled([folder]).pack(), asked)
+    assert known._now() is matching.current().correlations
+
+
+def test_correlations_that_the_job_has_no_steps_for_are_refused(folder: Path, caplog: pytest.LogCaptureFixture) -> None:
+    rules = begun(folder, depths=1)
+    count = {"type": "event_count", "group-by": ["Computer"], "timespan": "5m", "condition": {"gte": 3}}
+    inner = {"title": "Inner", "name": "inner", "correlation": {**count, "rules": ["again"]}}
+    outer = {"title": "Outer", "correlation": {**count, "rules": ["inner"]}}
+    write(folder / "a.yml", {**shell("one"), "name": "again"}, inner)
+    rules.look()
+    assert rules.news() == {RELOADED: 1}
+    write(folder / "a.yml", {**shell("one"), "name": "again"}, inner, outer)
+    rules.look()
+    assert rules.news() == {REFUSED: 1}
+    assert "2 deep" in caplog.messages[-1]
