@@ -29,8 +29,8 @@ from huntbeam.transforms.dedupe_unbounded import DedupeUnbounded
 from huntbeam.transforms.digest import Digested
 from huntbeam.transforms.join import JoinKind
 from huntbeam.transforms.join_bounded import JoinBounded
-from huntbeam.transforms.join_keyed import Waits
 from huntbeam.transforms.join_unbounded import JoinUnbounded
+from huntbeam.transforms.keyed_match import Waits
 from huntbeam.transforms.suppression.bounded import SuppressBounded
 from huntbeam.transforms.suppression.unbounded import SuppressUnbounded
 from huntbeam.transforms.windows_bounded import CountBounded

@@ -16,7 +16,7 @@ from huntbeam.pipelines.options import (
     step_values,
 )
 from huntbeam.schemas.streams import STREAMS
-from huntbeam.transforms.join_keyed import Waits
+from huntbeam.transforms.keyed_match import Waits
 from huntbeam.transforms.topic_rows import LEAST_RECORD_BYTES, MAX_RECORD_BYTES, Encoding, topic_name
 
 FLINK, DIRECT = "flink", "direct"

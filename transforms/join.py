@@ -1,7 +1,7 @@
 """Join: each network connect with the create of its process, by (host, ProcessGuid). Pure; its rows, and all at once.
 
 Rules 7 to 10 of docs/semantics.md. The two event times are never compared: clocks drift by days. What one key does
-with elements that keep coming is in join_keyed.py.
+with elements that keep coming is in keyed_match.py.
 """
 
 from __future__ import annotations

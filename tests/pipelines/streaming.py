@@ -21,8 +21,8 @@ from huntbeam.schemas.window import BUILT_IN
 from huntbeam.transforms.arrival import timestamp
 from huntbeam.transforms.digest import Plan
 from huntbeam.transforms.join import JoinKind
-from huntbeam.transforms.join_keyed import Waits
 from huntbeam.transforms.kafka_io import EncodeRowsFn, Sink
+from huntbeam.transforms.keyed_match import Waits
 from huntbeam.transforms.topic_rows import Encoding, topic_name
 from tests.conftest import Rows
 

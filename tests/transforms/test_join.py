@@ -16,7 +16,9 @@ from huntbeam.schemas import uid
 from huntbeam.schemas.clock import DAY, MINUTE, instant
 from huntbeam.schemas.sysmon import ZERO_GUID, NetworkConnect, ProcessCreate, SysmonJoin, SysmonUnmatched
 from huntbeam.transforms.join import JoinKind, Output, given_up, join_all
-from huntbeam.transforms.join_keyed import WAITING, Element, KeyedJoin, Known, Log, Waiting, Waits
+from huntbeam.transforms.join_keyed import keyed_join
+from huntbeam.transforms.keyed_match import Waits
+from huntbeam.transforms.keyed_match_state import WAITING, Element, Known, Log, Waiting
 from huntbeam.transforms.rekey import key
 
 WAITS = Waits(join=10 * MINUTE, process_ttl=2 * DAY, terminate_grace=10 * MINUTE)
@@ -51,7 +53,7 @@ class Arrival:
 
 @dataclass
 class Cell:
-    """join_keyed.Cell in memory; what is known is packed, as state is."""
+    """keyed_match_state.Cell in memory; what is known is packed, as state is."""
 
     log: list[bytes] = field(default_factory=list)
     held: list[bytes] = field(default_factory=list)
@@ -95,7 +97,8 @@ class Driver:
     """A runner in miniature: elements by partition, a watermark over arrival times, timers, snapshots."""
 
     def __init__(self, kind: JoinKind = JoinKind.INNER) -> None:
-        self.core = KeyedJoin(kind, WAITS)
+        self.kind = kind
+        self.core = keyed_join(kind, WAITS)
         self.cells: dict[tuple[str, str], Cell] = {}
         self.out: list[Output] = []
 
@@ -105,7 +108,7 @@ class Driver:
         if place is None:
             assert isinstance(row, NetworkConnect | ProcessCreate)
             if isinstance(row, NetworkConnect):
-                self.out += given_up(row, "zero_guid", self.core.kind)
+                self.out += given_up(row, "zero_guid", self.kind)
             return
         cell = self.cells.setdefault(place, Cell())
         self.out += self.core.on_elements(cell, [as_element(arrival)])
@@ -313,7 +316,7 @@ def test_the_zero_guid_never_joins() -> None:
 def play(waits: Waits, *elements: tuple[float, ProcessCreate | NetworkConnect | None], since: int = 0) -> Driver:
     """One key and its elements at minutes; no timer has fired."""
     driver = Driver()
-    driver.core = KeyedJoin(JoinKind.INNER, waits, since)
+    driver.core = keyed_join(JoinKind.INNER, waits, since)
     for minute, row in elements:
         driver.element(Arrival(NOON + int(minute * MINUTE), 0, GUIDS[1], row))
     return driver
@@ -395,7 +398,7 @@ def test_early_connects_that_keep_coming_do_not_delay_the_first_ones_verdict() -
 
 def test_with_time_of_reading_only_downtime_expires_nothing() -> None:
     driver = play(SHORT, (0, C))
-    driver.core = KeyedJoin(JoinKind.INNER, SHORT, since=NOON + 30 * MINUTE)  # the job stood for half an hour
+    driver.core = keyed_join(JoinKind.INNER, SHORT, since=NOON + 30 * MINUTE)  # the job stood for half an hour
     driver.advance(NOON + 31 * MINUTE)
     assert driver.out == []
     driver.element(Arrival(NOON + 31 * MINUTE, 0, GUIDS[1], P))
@@ -409,7 +412,7 @@ def test_with_time_of_reading_only_downtime_expires_nothing() -> None:
 
 def test_with_time_of_reading_only_downtime_forgets_no_process() -> None:
     driver = play(SHORT, (0, P))
-    driver.core = KeyedJoin(JoinKind.INNER, SHORT, since=NOON + 120 * MINUTE)
+    driver.core = keyed_join(JoinKind.INNER, SHORT, since=NOON + 120 * MINUTE)
     driver.advance(NOON + 180 * MINUTE)
     driver.element(Arrival(NOON + 180 * MINUTE, 0, GUIDS[1], C))
     assert kinds(driver) == [SysmonJoin]

@@ -8,8 +8,8 @@ import pytest
 from apache_beam.runners.worker import statecache
 
 from huntbeam.transforms.join import JoinKind
-from huntbeam.transforms.join_keyed import Waits
 from huntbeam.transforms.join_unbounded import JoinKeyFn
+from huntbeam.transforms.keyed_match import Waits
 from huntbeam.transforms.worker_state import ENTRY, prepare_worker, weight
 
 BEAMS_OWN = statecache.get_deep_size  # tests are collected before any of them replaces it
