@@ -27,6 +27,9 @@ from huntbeam.transforms.correlation.unbounded import CorrelateUnbounded
 from huntbeam.transforms.dedupe import DedupeBounded
 from huntbeam.transforms.dedupe_unbounded import DedupeUnbounded
 from huntbeam.transforms.digest import Digested
+from huntbeam.transforms.enrich_bounded import EnrichBounded
+from huntbeam.transforms.enrich_rows import DETECTED, EnrichedRows, Enrichment
+from huntbeam.transforms.enrich_unbounded import EnrichUnbounded
 from huntbeam.transforms.join import JoinKind
 from huntbeam.transforms.join_bounded import JoinBounded
 from huntbeam.transforms.join_unbounded import JoinUnbounded
@@ -37,6 +40,7 @@ from huntbeam.transforms.windows_bounded import CountBounded
 from huntbeam.transforms.windows_unbounded import CountUnbounded
 
 _JOINABLE = "joinable"
+_ENRICHABLE = "enrichable"
 _COUNTABLE = "countable"
 
 
@@ -70,6 +74,7 @@ class Steps:
     correlations: Known | None = None
     depths: int = 0  # of correlations: those of each name alerts of those before it
     suppress_ms: int | None = None  # one alert a rule and group in so long
+    enrich: Enrichment | None = None
 
 
 class _Wiring(NamedTuple):
@@ -79,13 +84,14 @@ class _Wiring(NamedTuple):
     anomalies: beam.PTransform
     correlations: beam.PTransform | None
     suppression: beam.PTransform | None
+    enrich: beam.PTransform
 
 
 def output_streams(steps: Steps) -> list[str]:
     """The streams that a graph puts out."""
     optional = {streams.EVENTS: steps.events, streams.DUPLICATES: steps.dedupe, streams.ALERTS: steps.rules}
     optional |= {streams.SUPPRESSED: steps.rules and steps.suppress_ms is not None}
-    optional[streams.ANOMALIES] = bool(steps.anomalies)
+    optional |= {streams.ANOMALIES: bool(steps.anomalies), streams.ENRICHED: _has_rows(steps.enrich)}
     return [name for name in streams.STREAMS if optional.get(name, True) and name not in steps.without]
 
 
@@ -99,12 +105,13 @@ def build(digested: beam.PCollection, steps: Steps) -> dict[str, beam.PCollectio
         rows, out[streams.DUPLICATES] = copies["main"], copies[streams.DUPLICATES]
     windows = streams.WINDOW_COUNTS not in steps.without or bool(steps.anomalies)
     split = rows | "Split" >> tagged(
-        partial(_split, countable=windows),
+        partial(_split, countable=windows, enrichable=steps.enrich is not None),
         streams.PROCESS_CREATE,
         streams.NETWORK_CONNECT,
         streams.EVENTS,
         _JOINABLE,
         _COUNTABLE,
+        *([_ENRICHABLE] if steps.enrich else ()),
     )
     joined = split[_JOINABLE] | "Join" >> wiring.join
     out |= {name: split[name] for name in (streams.PROCESS_CREATE, streams.NETWORK_CONNECT)}
@@ -117,14 +124,21 @@ def build(digested: beam.PCollection, steps: Steps) -> dict[str, beam.PCollectio
     out[streams.DEAD_LETTERS] = digested | "DeadLetters" >> beam.FlatMap(_dead_letters).with_output_types(Batch)
     if steps.events:
         out[streams.EVENTS] = split[streams.EVENTS]
+    detected = [rows]
+    if steps.enrich is not None:
+        enriched = split[_ENRICHABLE] | "Enrich" >> wiring.enrich | "Enriched" >> EnrichedRows(steps.enrich)
+        out[streams.ENRICHED] = enriched[streams.ENRICHED]
+        detected.append(enriched[DETECTED])
     if steps.rules:
-        out |= _alerted(rows, wiring)
+        found = rows if len(detected) == 1 else detected | "Detected" >> beam.Flatten()
+        out |= _alerted(found, wiring)
     return {name: out[name] for name in output_streams(steps)}
 
 
 def _wiring(steps: Steps) -> _Wiring:
     """The one place where bounded and unbounded part."""
     clock, known = steps.clock, steps.correlations
+    enrichment = steps.enrich or Enrichment(frozenset(), rows=False)
     if clock is None:
         return _Wiring(
             DedupeBounded(),
@@ -133,6 +147,7 @@ def _wiring(steps: Steps) -> _Wiring:
             FindAnomaliesBounded(steps.anomalies, steps.window_ms, steps.baseline),
             None if known is None else CorrelateBounded(known, steps.depths),
             None if steps.suppress_ms is None else SuppressBounded(steps.suppress_ms),
+            EnrichBounded(enrichment.depth),
         )
     return _Wiring(
         DedupeUnbounded(clock.dedupe_window_ms),
@@ -151,6 +166,7 @@ def _wiring(steps: Steps) -> _Wiring:
         None
         if steps.suppress_ms is None or known is None
         else SuppressUnbounded(steps.suppress_ms, known, clock.allowed_lateness_ms),
+        EnrichUnbounded(bool(enrichment.ids - {PROCESS_CREATE}), clock.waits, clock.read_time),
     )
 
 
@@ -166,7 +182,11 @@ def _alerted(rows: beam.PCollection, wiring: _Wiring) -> dict[str, beam.PCollect
     return found
 
 
-def _split(digested: Digested, countable: bool) -> Iterator[TaggedOutput]:
+def _has_rows(enrichment: Enrichment | None) -> bool:
+    return enrichment is not None and enrichment.rows
+
+
+def _split(digested: Digested, countable: bool, enrichable: bool) -> Iterator[TaggedOutput]:
     """Batches by what they are for. Of `events`, creates and connects are counted by their own rows."""
     batches = {
         streams.PROCESS_CREATE: digested.creates,
@@ -174,6 +194,7 @@ def _split(digested: Digested, countable: bool) -> Iterator[TaggedOutput]:
         streams.EVENTS: digested.events,
         _JOINABLE: [*digested.creates, *digested.context, *digested.connects, *digested.terminates],
         _COUNTABLE: [*digested.creates, *digested.connects, *_others(digested)] if countable else [],
+        _ENRICHABLE: [*digested.processes, *digested.pending, *digested.terminates] if enrichable else [],
     }
     yield from (TaggedOutput(name, batch) for name, batch in batches.items() if batch)
 

@@ -14,6 +14,7 @@ from huntbeam.schemas.anomaly import AnomalyRule
 from huntbeam.schemas.clock import EventTime, parse_duration
 from huntbeam.schemas.ecs import AlertFormat
 from huntbeam.schemas.errors import UnusableError
+from huntbeam.schemas.sysmon import ENRICHABLE
 from huntbeam.schemas.window import BUILT_IN, Counter
 from huntbeam.transforms.join import JoinKind
 
@@ -44,6 +45,7 @@ class StepOptions:
     suppress_ms: int | None  # None: all alerts are shown
     alert_format: AlertFormat
     baseline: str | None
+    enrich: frozenset[int]
 
 
 def add_step_arguments(parser: argparse.ArgumentParser) -> Any:
@@ -75,6 +77,7 @@ def add_step_arguments(parser: argparse.ArgumentParser) -> Any:
     )
     steps.add_argument("--dedupe", action="store_true", help="put further copies of an event out as `duplicates`")
     steps.add_argument("--window", default="5m", metavar="SIZE", help="size of the tumbling windows (default: 5m)")
+    add_enrich_argument(steps, "the stream `sysmon_enriched`: these Sysmon events with the create of their process")
     add_anomaly_arguments(steps)
     steps.add_argument(
         "--suppress",
@@ -108,6 +111,22 @@ def add_anomaly_arguments(steps: Any) -> None:
     steps.add_argument(
         "--baseline", metavar="FILE", help="what rules of the kind `rare` are judged by: see `huntbeam baseline`"
     )
+
+
+def add_enrich_argument(group: argparse._ActionsContainer, what: str) -> None:
+    """Declares --enrich."""
+    group.add_argument("--enrich", default="", metavar="ID,...", help=f"{what}, such as 3,7,8,10,11,12,13,22")
+
+
+def enrich_value(written: str) -> frozenset[int]:
+    """The event ids of --enrich. Raises OptionError."""
+    ids = set()
+    for name in (part.strip() for part in written.split(",") if part.strip()):
+        if not (name.isascii() and name.isdecimal() and len(name) < 4 and int(name) in ENRICHABLE):
+            known = ", ".join(map(str, sorted(ENRICHABLE)))
+            raise OptionError(f"--enrich {name}: no Sysmon event of that id names a process; these do: {known}")
+        ids.add(int(name))
+    return frozenset(ids)
 
 
 def add_rule_arguments(parser: argparse.ArgumentParser, *, required: bool = False) -> None:
@@ -149,6 +168,7 @@ def step_values(args: argparse.Namespace) -> dict[str, Any]:
         "window_ms": duration("--window", args.window),
         "suppress_ms": _suppress(args),
         "alert_format": AlertFormat(args.alert_format),
+        "enrich": enrich_value(args.enrich),
         "streams": _streams(args.streams),
         "without": _without(args.without),
         "hosts": tuple(host.lower() for host in args.host),
@@ -202,6 +222,10 @@ def _streams(written: str) -> tuple[str, ...]:
     for name in names:
         if name == streams.DUPLICATES:
             raise OptionError(f"--streams {name}: duplicates are told apart with --dedupe, which writes this stream")
+        if name == streams.ENRICHED:
+            raise OptionError(
+                f"--streams {name}: name the events that are enriched with --enrich, such as --enrich 3,7"
+            )
         if name not in streams.STREAMS:
             raise OptionError(f"--streams {name}: there is no such stream; there is {', '.join(OPTIONAL_STREAMS)}")
     return tuple(name for name in OPTIONAL_STREAMS if name in names)  # the others are written anyhow

@@ -12,6 +12,7 @@ from huntbeam.schemas.clock import instant, parse_time
 
 DIRECT = "direct"
 FORMATS = ("jsonl", "parquet", "avro")
+MOST_ANCESTORS = 64
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -22,6 +23,7 @@ class ReplayOptions(StepOptions):
     output: str
     format: str
     overwrite: bool
+    ancestry: int
     since: str | None
     until: str | None
     workers: int | None
@@ -36,6 +38,7 @@ examples:
   huntbeam replay --input logs/ --output out
   huntbeam replay --input 'logs/**/*.json.gz' --input dc01.evtx --output out --format parquet
   huntbeam replay --input gs://bucket/winlogbeat/2026-11-* --output gs://bucket/out --event_time auto
+  huntbeam replay --input logs/ --output out --enrich 1,3,7,8,10,11,12,13,22 --ancestry 8
   zcat day.json.gz | huntbeam replay --input - --output out --since 2026-11-20T08:00:00Z --host 'ws-*'
 
 {COUNTERS_HELP}
@@ -73,7 +76,14 @@ def add_replay_arguments(parser: argparse.ArgumentParser) -> None:
         "--since", metavar="TIME", help="only rows from this event time on (RFC 3339; UTC without a zone)"
     )
     narrow.add_argument("--until", metavar="TIME", help="only rows before this event time; earlier creates still join")
-    add_step_arguments(parser)
+    steps = add_step_arguments(parser)
+    steps.add_argument(
+        "--ancestry",
+        type=int,
+        default=0,
+        metavar="N",
+        help=f"with --enrich: list the ancestors of each process, at most N of them (up to {MOST_ANCESTORS})",
+    )
     add_dataflow_arguments(parser)
     run = parser.add_argument_group("running")
     run.add_argument("--workers", type=int, metavar="N", help="reading processes (default: one a core; 0: none)")
@@ -86,6 +96,10 @@ def replay_options(args: argparse.Namespace) -> ReplayOptions:
     """The options as values. Raises OptionError."""
     if args.workers is not None and args.workers < 0:
         raise OptionError(f"--workers {args.workers}: write 0 or a number of processes")
+    if not 0 <= args.ancestry <= MOST_ANCESTORS:
+        raise OptionError(f"--ancestry {args.ancestry}: write a number up to {MOST_ANCESTORS}")
+    if args.ancestry and not args.enrich.strip(" ,"):
+        raise OptionError("--ancestry: say with --enrich which events get the ancestors, such as --enrich 1")
     since, until = _time("--since", args.since), _time("--until", args.until)
     if since and until and since >= until:
         raise OptionError(f"--since {args.since} is not before --until {args.until}: nothing would be left")
@@ -96,6 +110,7 @@ def replay_options(args: argparse.Namespace) -> ReplayOptions:
         **values,
         input=tuple(args.input),
         output=args.output,
+        ancestry=args.ancestry,
         format=args.format,
         overwrite=args.overwrite,
         since=since,

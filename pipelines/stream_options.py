@@ -73,6 +73,7 @@ examples:
   huntbeam stack up && . <(huntbeam stack env | sed 's/^/export /')
   huntbeam stream --input_topic winlogbeat --input_topic wineventlogs --on flink --detach
   huntbeam stream --bootstrap_servers broker:9093 --kafka_config client.properties --input_topic winlogbeat --on flink
+  huntbeam stream --input_topic winlogbeat --on flink --enrich 3,7,8,10,11,12,13,22 --rules rules/
   huntbeam stream --input_topic winlogbeat --on direct --max_records 100000
 
 time: rows wait by Kafka's append time, never by a host's clock. A topic whose message.timestamp.type is not
@@ -160,7 +161,12 @@ def _add_topics(parser: argparse.ArgumentParser) -> None:
 
 
 def _add_waits(steps: argparse._ArgumentGroup) -> None:
-    steps.add_argument("--join_wait", default="10m", metavar="TIME", help="a connect waits for its create (10m)")
+    steps.add_argument(
+        "--join_wait",
+        default="10m",
+        metavar="TIME",
+        help="a connect, or an event of --enrich, waits for its create (10m)",
+    )
     steps.add_argument("--process_ttl", default="7d", metavar="TIME", help="a create waits for further connects (7d)")
     steps.add_argument("--terminate_grace", metavar="TIME", help="the same once the process ended (as --join_wait)")
     steps.add_argument("--window_grace", default="1m", metavar="TIME", help="a window waits behind its end (1m)")

@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import apache_beam as beam
+import msgspec
 from apache_beam.io.filesystems import FileSystems
+from apache_beam.metrics.metric import MetricsFilter
 from apache_beam.options.pipeline_options import PipelineOptions
 from apache_beam.runners.portability.fn_api_runner import FnApiRunner
 
 from huntbeam.pipelines.graph import Steps, output_streams
 from huntbeam.pipelines.replay import Replay, replay
 from huntbeam.pipelines.replay_options import ReplayOptions
-from huntbeam.runners.plans import Planned
+from huntbeam.runners.plans import Planned, enrichment_of
 from huntbeam.schemas.streams import ALERTS, EVENTS, STREAMS
 from huntbeam.transforms.digest import Plan
+from huntbeam.transforms.enrich_rows import EnrichedRowsFn
 from huntbeam.transforms.publish import discard, prepare, publish
 from huntbeam.transforms.read import Span
 from huntbeam.transforms.report import ReportPart, whole_summary
@@ -39,6 +43,7 @@ def steps_of(options: ReplayOptions, planned: Planned) -> Steps:
         correlations=planned.correlations,
         depths=planned.correlations.depths if planned.correlations is not None else 0,
         suppress_ms=options.suppress_ms,
+        enrich=enrichment_of(planned, options.ancestry),
     )
 
 
@@ -63,10 +68,21 @@ def execute(
     try:
         with beam.Pipeline(runner=FnApiRunner(), options=beam_options) as pipeline:
             replay(pipeline, job)
-        report = read_manifest(job.manifest)
+        report = _with(read_manifest(job.manifest), _missing(pipeline.result) if steps.enrich else {})
         streams = {name: STREAMS[name] for name in output_streams(steps)}
         notes = {**whole_summary(report, alerts=ALERTS in streams), "seconds": round(elapsed(), 3)}
         return publish(options.output, aside, report, streams, job.format, notes), report
     except BaseException:
         discard(aside)
         raise
+
+
+def _missing(result: Any) -> dict[str, int]:
+    """What enrichment counted and is not 0."""
+    counters = result.metrics().query(MetricsFilter().with_namespace(EnrichedRowsFn))["counters"]
+    counted = {one.key.metric.name: one.committed for one in counters if one.key.metric.name.endswith("_missing")}
+    return {name: count for name, count in counted.items() if count}
+
+
+def _with(report: ReportPart, tallies: dict[str, int]) -> ReportPart:
+    return msgspec.structs.replace(report, tallies=dict(sorted({**report.tallies, **tallies}.items())))

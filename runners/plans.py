@@ -17,7 +17,9 @@ from huntbeam.transforms.digest import Plan
 
 if TYPE_CHECKING:
     from huntbeam.transforms.anomaly.rarity import BaselineFile
+    from huntbeam.transforms.enrich_rows import Enrichment
     from huntbeam.transforms.sigma.in_force import CorrelationsInForce
+    from huntbeam.transforms.sigma.plan import RuleSet
 
 
 class Judged(NamedTuple):
@@ -33,6 +35,7 @@ class Planned(NamedTuple):
     plan: Plan
     anomalies: Judged
     correlations: FixedCorrelations | CorrelationsInForce | None
+    deferred: bytes = b""  # packed, the rules that are decided with the context of processes
 
 
 def plan_of(
@@ -52,6 +55,8 @@ def plan_of(
     watch = watch_of(options, watch_every) if options.rules and watch_every is not None else None
     counted = {counter.event_id for counter in options.counters} - {PROCESS_CREATE, NETWORK_CONNECT}
     rules = load_rules(options, say) if options.rules else None
+    enrich = _enriched(options, rules)
+    watch = replace(watch, enrich=enrich) if watch is not None else None
     plan = Plan(
         event_time=options.event_time,
         since=since,
@@ -63,16 +68,44 @@ def plan_of(
         rules=rules.pack() if rules is not None else b"",
         watch=watch,
         terminates=terminates,
+        enrich=enrich,
+        enriched=options.enrich,
     )
     if rules is None:
         return Planned(plan, anomalies, None)
     correlations = FixedCorrelations((one.settings for one in rules.correlations), rules.digest)
     if watch is None:
-        return Planned(plan, anomalies, correlations)
+        return Planned(plan, anomalies, correlations, _deferred(rules, enrich))
     from huntbeam.transforms.sigma.in_force import CorrelationsInForce
 
     watch = replace(watch, depths=max(1, correlations.depths))  # rules may come to have some
-    return Planned(replace(plan, watch=watch), anomalies, CorrelationsInForce(rules, watch))
+    plan = replace(plan, watch=watch)
+    return Planned(plan, anomalies, CorrelationsInForce(rules, watch), _deferred(rules, enrich))
+
+
+def _enriched(options: StepOptions, rules: RuleSet | None) -> frozenset[int]:
+    """The events that are enriched, for their rows' sake or for rules'."""
+    if rules is None:
+        return options.enrich
+    from huntbeam.transforms.sigma.enrichment import wanted
+
+    return options.enrich | wanted(rules)
+
+
+def _deferred(rules: RuleSet, enrich: frozenset[int]) -> bytes:
+    from huntbeam.transforms.sigma.enrichment import deferred
+
+    return deferred(rules, enrich).pack() if enrich else b""
+
+
+def enrichment_of(planned: Planned, ancestry: int = 0) -> Enrichment | None:
+    """What the graph does with what the digest gives it to enrich."""
+    from huntbeam.transforms.enrich_rows import Enrichment
+
+    plan = planned.plan
+    if not plan.enrich:
+        return None
+    return Enrichment(plan.enrich, bool(plan.enriched), plan.event_time, planned.deferred, plan.watch, ancestry)
 
 
 def judged(options: StepOptions, say: Callable[[str], object]) -> Judged:

@@ -10,8 +10,9 @@ import msgspec
 
 from huntbeam.runners.all_rules import AllRules
 from huntbeam.transforms.sigma.plan import Rule, RuleError
+from huntbeam.transforms.sigma.verdicts import running
 
-MISSING, LIMITED = "FieldsMissing", "WithoutFields"
+MISSING, LIMITED = ("FieldsMissing", "NeedsEnrich"), "WithoutFields"
 ROWS = 25  # of a table for people
 EVENTS = 3  # kinds of events that a row names
 WIDEST = 40  # characters of their names
@@ -40,7 +41,7 @@ def coverage(rules: AllRules) -> list[dict[str, Any]]:
 def log_sources(rules: AllRules) -> list[dict[str, Any]]:
     """Log sources of Sigma: how many rules run, and on which events."""
     found: dict[str, list[Rule]] = {}
-    for rule in rules.sigma.rules:
+    for rule in filter(lambda rule: rule.variants, rules.sigma.rules):
         found.setdefault(" ".join(filter(None, (rule.category, rule.service))) or "windows", []).append(rule)
     return [
         {
@@ -64,7 +65,7 @@ def as_json(rules: AllRules) -> bytes:
     return msgspec.json.encode(
         {
             "ruleset": rules.sigma.digest,
-            "rules": len(rules.sigma.rules),
+            "rules": running(rules.sigma),
             "correlations": len(rules.sigma.correlations),
             "anomaly_rules": len(rules.anomalies),
             "coverage": coverage(rules),
@@ -106,7 +107,7 @@ _COUNTS = ("rules", "without_fields", "cannot_run", "anomaly_rules")
 
 
 def _cannot(rules: AllRules) -> Iterator[RuleError]:
-    return (one for one in (*rules.sigma.errors, *rules.sigma.notes) if one.error_class == MISSING)
+    return (one for one in (*rules.sigma.errors, *rules.sigma.notes) if one.error_class in MISSING)
 
 
 def _plain(one: RuleError) -> dict[str, str | int]:

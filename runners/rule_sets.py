@@ -18,9 +18,10 @@ if TYPE_CHECKING:
 def load_rules(options: StepOptions, say: Callable[[str], object]) -> RuleSet:
     """The rule set; `say` is told what became of it. Raises UnusableError, with --strict for a rule that cannot run."""
     from huntbeam.transforms.sigma.cache import compiled  # runs without rules do not wait for any of it
+    from huntbeam.transforms.sigma.enrichment import at_work
     from huntbeam.transforms.sigma.verdicts import loaded, refusal
 
-    rules = compiled(options.rules, options.rule_pipelines, options.rule_cache)
+    rules = at_work(compiled(options.rules, options.rule_pipelines, options.rule_cache), options.enrich)
     reason = refusal(rules, strict=options.strict)
     if reason is not None:
         raise OptionError(f"--rules {' '.join(options.rules)}: {reason}")

@@ -16,6 +16,7 @@ from huntbeam.schemas.sysmon import NETWORK_CONNECT, PROCESS_CREATE
 from huntbeam.transforms.correlation.known import FixedCorrelations
 from huntbeam.transforms.digest import Plan
 from huntbeam.transforms.read import Span, expand, spans
+from huntbeam.transforms.sigma.enrichment import asked
 from huntbeam.transforms.trial import Rules, Trial, tried
 
 
@@ -45,7 +46,7 @@ def trial_rules(rules: AllRules, window_ms: int) -> Rules:
     """What is tried: as a replay would have it."""
     wanted = {counter.event_id for counter in rules.counters} - {PROCESS_CREATE, NETWORK_CONNECT}
     return Rules(
-        Plan(counted=frozenset(wanted), rules=rules.sigma.pack()),
+        Plan(counted=frozenset(wanted), rules=rules.sigma.pack(), enrich=asked(rules.sigma)),
         FixedCorrelations((one.settings for one in rules.sigma.correlations), rules.sigma.digest),
         tuple(placed.rule for placed in rules.anomalies),
         rules.counters,

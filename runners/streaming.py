@@ -19,7 +19,7 @@ from huntbeam.runners.kafka.clients import admin, bootstrap_servers, explained, 
 from huntbeam.runners.kafka.group import begin
 from huntbeam.runners.kafka.properties import client_config
 from huntbeam.runners.kafka.topics import ensure_topics, output_topic
-from huntbeam.runners.plans import plan_of
+from huntbeam.runners.plans import enrichment_of, plan_of
 from huntbeam.runners.rule_sets import absolute
 from huntbeam.schemas.streams import EVENTS
 from huntbeam.transforms.kafka_io import Sink
@@ -110,6 +110,7 @@ def stream_job(options: StreamOptions, read_time: bool) -> Stream:
         planned.correlations,
         planned.correlations.depths if planned.correlations is not None else 0,
         options.suppress_ms,
+        enrichment_of(planned),
     )
     sinks = [
         Sink(stream, options.outputs[stream], options.encoding, options.max_record_bytes, options.alert_format)

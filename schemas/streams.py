@@ -7,7 +7,15 @@ import msgspec
 from huntbeam.schemas.alert import Alert
 from huntbeam.schemas.anomaly import Anomaly
 from huntbeam.schemas.dead_letter import DeadLetter
-from huntbeam.schemas.sysmon import Duplicate, NetworkConnect, ProcessCreate, SysmonEvent, SysmonJoin, SysmonUnmatched
+from huntbeam.schemas.sysmon import (
+    Duplicate,
+    NetworkConnect,
+    ProcessCreate,
+    SysmonEnriched,
+    SysmonEvent,
+    SysmonJoin,
+    SysmonUnmatched,
+)
 from huntbeam.schemas.window import WindowCount
 
 PROCESS_CREATE = "sysmon_process_create"
@@ -18,6 +26,7 @@ WINDOW_COUNTS = "window_counts"
 DEAD_LETTERS = "dead_letters"
 DUPLICATES = "duplicates"
 EVENTS = "sysmon_events"
+ENRICHED = "sysmon_enriched"
 ALERTS = "alerts"
 SUPPRESSED = "suppressed"
 ANOMALIES = "anomalies"
@@ -31,6 +40,7 @@ STREAMS: dict[str, type[msgspec.Struct]] = {
     DEAD_LETTERS: DeadLetter,
     DUPLICATES: Duplicate,
     EVENTS: SysmonEvent,
+    ENRICHED: SysmonEnriched,
     ALERTS: Alert,
     SUPPRESSED: Alert,
     ANOMALIES: Anomaly,

@@ -16,9 +16,11 @@ PROVIDER = "Microsoft-Windows-Sysmon"
 PROCESS_CREATE = 1
 NETWORK_CONNECT = 3
 PROCESS_TERMINATE = 5
+ENRICHABLE = frozenset((1, 2, 3, 5, *range(7, 16), 17, 18, *range(22, 30)))  # events that name the process that acts
 ZERO_GUID = "00000000-0000-0000-0000-000000000000"
 
 T, N, G, I = Kind.TEXT, Kind.INTEGER, Kind.GUID, Kind.INSTANT  # noqa: E741 - one letter a kind keeps the table readable
+M, L = Kind.TEXT_MAP, Kind.TEXT_LIST
 
 EventDateCreation = Annotated[str | None, column(I, "UtcTime", "Event time, by the clock that --event_time names")]
 ProcessGuid = Annotated[str | None, column(G, "ProcessGuid", "Process, unique per host")]
@@ -59,6 +61,22 @@ ProcessCreateTime = Annotated[str | None, column(I, "UtcTime of the create", "Ev
 EventUid = Annotated[str, column(T, "computed", "Deterministic id: equal content, equal id")]
 ClockSkewMs = Annotated[int | None, column(N, "computed", "UtcTime minus the record's own time, in ms")]
 EventTimeSource = Annotated[str | None, column(T, "computed", "utc_time or timestamp: the clock of the event time")]
+OriginalFileName = Annotated[str | None, column(T, "OriginalFileName", "Name in the executable's version resource")]
+Product = Annotated[str | None, column(T, "Product", "Product resource of the executable")]
+ParentUserAccount = Annotated[str | None, column(T, "ParentUser", "Parent's account")]
+GrandparentPath = Annotated[str | None, column(T, "ParentImage of the parent's create", "Grandparent's executable")]
+GrandparentCommandLine = Annotated[
+    str | None, column(T, "ParentCommandLine of the parent's create", "Grandparent's command line")
+]
+AncestorGuids = Annotated[
+    list[str], column(L, "computed", "Ancestors, the parent first (--ancestry); an empty text: it is not known")
+]
+AncestorPaths = Annotated[list[str], column(L, "computed", "Their executables")]
+AncestorCommandLines = Annotated[list[str], column(L, "computed", "Their command lines")]
+EventData = Annotated[dict[str, str | int | None], column(M, "event data", "Event data as they stand")]
+ContextFound = Annotated[
+    str, column(T, "computed", "full; no_parent: the parent's create is not there; missing: the process's own is not")
+]
 Reason = Annotated[str, column(T, "computed", "no_create: none came; zero_guid: it never joins")]
 RecordId = Annotated[str | None, column(T, "record id", "Record id, where the archive kept it")]
 Source = Annotated[str, column(T, "computed", "File path, gs:// address or kafka:topic")]
@@ -129,6 +147,21 @@ class ContextCreate(ProcessCreate, frozen=True, gc=False):
     """A process create outside the span that was asked for: connects join it, but it is no output itself."""
 
 
+class ProcessContext(_OfProcess, frozen=True, gc=False):
+    """A process create as far as it is the context of the process's events. No output."""
+
+    original_file_name: OriginalFileName
+    product: Product
+    parent_user_account: ParentUserAccount
+    event_id: EventId
+    source_name: SourceName
+    log_name: LogName
+    host: Host
+    event_uid: EventUid
+    clock_skew_ms: ClockSkewMs
+    event_time_source: EventTimeSource
+
+
 class ProcessTerminate(msgspec.Struct, frozen=True, gc=False):
     """Sysmon event 5, as far as the join needs it: a process ended. No output."""
 
@@ -197,6 +230,55 @@ class SysmonUnmatched(NetworkConnect, frozen=True, gc=False):
     """A network connect without a create: the 20 columns of the connect and the reason."""
 
     reason: Reason
+
+
+class EventHead(_OfConnect, frozen=True, gc=False):
+    """What a row of sysmon_enriched begins with, of any event: the columns of a connect. No output."""
+
+    event_id: EventId
+    source_name: SourceName
+    log_name: LogName
+    host: Host
+    event_uid: EventUid
+    clock_skew_ms: ClockSkewMs
+    event_time_source: EventTimeSource
+
+
+class SysmonEnriched(_OfConnect, frozen=True, gc=False):
+    """SYSMON_ENRICHED: any Sysmon event with the create of its process, and its grandparent (49 columns)."""
+
+    event_id: EventId
+    source_name: SourceName
+    log_name: LogName
+    event: EventData
+    context: ContextFound
+    process_command_line: ProcessCommandLine
+    hashes: Hashes
+    parent_process_path: ParentProcessPath
+    parent_process_command_line: ParentProcessCommandLine
+    user_logon_guid: UserLogonGuid
+    user_logon_id: UserLogonId
+    user_session_id: UserSessionId
+    process_current_directory: ProcessCurrentDirectory
+    process_integrity_level: ProcessIntegrityLevel
+    parent_process_guid: ParentProcessGuid
+    parent_process_id: ParentProcessId
+    file_version: FileVersion
+    file_description: FileDescription
+    file_company: FileCompany
+    original_file_name: OriginalFileName
+    product: Product
+    parent_user_account: ParentUserAccount
+    grandparent_process_path: GrandparentPath
+    grandparent_process_command_line: GrandparentCommandLine
+    ancestor_process_guids: AncestorGuids
+    ancestor_process_paths: AncestorPaths
+    ancestor_process_command_lines: AncestorCommandLines
+    host: Host
+    process_create_time: ProcessCreateTime
+    event_uid: EventUid
+    clock_skew_ms: ClockSkewMs
+    event_time_source: EventTimeSource
 
 
 class Duplicate(msgspec.Struct, frozen=True, gc=False):

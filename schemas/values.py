@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from functools import lru_cache
+from itertools import islice
 from typing import Any
 
 import msgspec
@@ -15,6 +17,9 @@ GUID_LENGTHS = (36, 38)  # without and with braces
 _INTEGER = re.compile(r"[+-]?\d{1,19}", re.ASCII)
 _HEXADECIMAL = re.compile(r"0[xX][0-9a-fA-F]{1,16}", re.ASCII)
 _INT64 = range(-(2**63), 2**63)
+SHOWN_VALUE = 32_768  # characters of a value that a row shows
+SHOWN_NAME = 128  # and of a name
+SHOWN_NAMES = 200
 
 _encode = msgspec.json.Encoder(order="sorted").encode
 
@@ -66,6 +71,27 @@ def _guid(value: str) -> str | None:
     """Remembered: a process's GUID stands in all of its events."""
     match = _GUID.fullmatch(value.strip())
     return match[1].lower() if match else None
+
+
+def shown(fields: Mapping[str, Json]) -> dict[str, str | int | None]:
+    """Values as a map of text has them: numbers as they are, whatever is nested as its text, cut where it is long.
+
+    Whoever writes an event chooses the names, too: of more than 200 the others are counted under `(more fields)`.
+
+    >>> shown({"DestinationPort": 443, "Data": ["a", None], "Archived": True, "User": None})
+    {'DestinationPort': 443, 'Data': '["a",null]', 'Archived': 'true', 'User': None}
+    """
+    found = {
+        name[:SHOWN_NAME]: value
+        if value is None or value.__class__ is int
+        else value[:SHOWN_VALUE]
+        if value.__class__ is str
+        else (text(value) or "")[:SHOWN_VALUE]
+        for name, value in islice(fields.items(), SHOWN_NAMES)
+    }
+    if len(fields) > SHOWN_NAMES:
+        found["(more fields)"] = len(fields) - SHOWN_NAMES
+    return found
 
 
 def canonical(value: Json) -> str | None:

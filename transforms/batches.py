@@ -11,8 +11,10 @@ import msgspec
 
 from huntbeam.schemas.correlation import CorrelationAlert, Grouped
 from huntbeam.schemas.streams import STREAMS
-from huntbeam.schemas.sysmon import ContextCreate, ProcessTerminate
+from huntbeam.schemas.sysmon import ContextCreate, ProcessContext, ProcessTerminate
 from huntbeam.transforms.digest import Digested
+from huntbeam.transforms.enrich import Found, Pending
+from huntbeam.transforms.enrich_keyed import Staged
 from huntbeam.transforms.suppression.evaluate import Placed
 from huntbeam.transforms.suppression.keyed import Coming
 from huntbeam.transforms.windows import Accumulator
@@ -56,7 +58,11 @@ _decode_runs = msgspec.msgpack.Decoder(list[tuple[str, msgspec.Raw]]).decode
 _RECORDS: tuple[type[Any], ...] = (
     *STREAMS.values(),
     ContextCreate,
+    ProcessContext,
     ProcessTerminate,
+    Pending,
+    Staged,
+    Found,
     Accumulator,
     Grouped,
     CorrelationAlert,
@@ -84,6 +90,7 @@ class DigestedCoder(beam.coders.Coder):
         """A guess."""
         d = digested
         rows = len(d.creates) + len(d.context) + len(d.connects) + len(d.events) + len(d.arrivals)
+        rows += len(d.processes) + len(d.pending)
         return ROW_BYTES * (rows + len(d.alerts) + len(d.dead_letters)) + HIT_BYTES * len(d.hits)
 
     def is_deterministic(self) -> bool:

@@ -22,13 +22,16 @@ from huntbeam.schemas.sysmon import (
     PROCESS_TERMINATE,
     PROVIDER,
     ContextCreate,
+    EventHead,
     NetworkConnect,
+    ProcessContext,
     ProcessCreate,
     ProcessTerminate,
     SysmonEvent,
 )
-from huntbeam.schemas.values import guid, integer, text
+from huntbeam.schemas.values import guid, integer, shown, text
 from huntbeam.schemas.winlog import WinlogEvent, parse_record
+from huntbeam.transforms.enrich import Pending
 from huntbeam.transforms.formats import without_bom
 from huntbeam.transforms.read import Block, Records, Torn
 from huntbeam.transforms.rekey import Reading, flatten, read_event, require_process, with_source_process
@@ -60,6 +63,8 @@ class Plan(msgspec.Struct, frozen=True):
     rules: bytes = b""  # packed Sigma rules; none: no alerts
     watch: Watch | None = None  # where the rules are looked for again; none: they stay as they are
     terminates: bool = False  # Sysmon event 5: only a stream has use for it, to forget processes
+    enrich: frozenset[int] = frozenset()  # Sysmon event ids that are enriched, for the stream or for rules
+    enriched: frozenset[int] = frozenset()  # of these those that are rows of sysmon_enriched
 
 
 class Arrival(msgspec.Struct, frozen=True):
@@ -77,6 +82,8 @@ class Arrival(msgspec.Struct, frozen=True):
     terminate: ProcessTerminate | None = None
     alerts: list[Alert] = []
     hits: list[Grouped] = []  # of correlations
+    process: ProcessContext | None = None
+    pending: Pending | None = None
 
 
 class Digested(msgspec.Struct):
@@ -94,6 +101,8 @@ class Digested(msgspec.Struct):
     tallies: dict[str, int] = {}
     pairs: list[tuple[str | None, str | int | None, int]] = []  # provider, event id, events without the dead letters
     consumed: int = 0  # bytes of the input, for progress
+    processes: list[ProcessContext] = []  # creates as contexts; those of `pending` have theirs with them
+    pending: list[Pending] = []  # events that are to be enriched
 
 
 class _WinlogHead(msgspec.Struct, gc=False):
@@ -184,7 +193,7 @@ class Digest:
     def __init__(self, plan: Plan) -> None:
         self._plan = plan
         needed = (PROCESS_CREATE, NETWORK_CONNECT, *((PROCESS_TERMINATE,) if plan.terminates else ()))
-        self._ids = plan.counted.union(needed)
+        self._ids = plan.counted.union(needed, plan.enrich)
         self._hosts = [re.compile(translate(h)) for h in plan.hosts]
         self._rules = _rules_in_force(plan) if plan.rules else None
         self._generation = 0
@@ -237,7 +246,8 @@ class Digest:
         """How many rows take() would give."""
         out = self._out
         rows = (out.creates, out.context, out.connects, out.events, out.terminates, out.arrivals)
-        return sum(len(r) for r in rows) + len(out.alerts) + len(out.hits) + len(out.dead_letters)
+        others = (out.processes, out.pending, out.alerts, out.hits, out.dead_letters)
+        return sum(len(r) for r in rows) + sum(len(r) for r in others)
 
     def take(self) -> Digested:
         """What came of everything fed since the last time."""
@@ -313,7 +323,7 @@ class Digest:
         if self._is_sysmon(event.provider, event.event_id):
             self._rekey(event, source, index, position)
         elif self._detector is not None:
-            found = self._found(self._detector, event)
+            found = self._found(self._detector, event, defers=False)
             if found is not None and (found.alerts or found.hits) and self._inside(found.time):
                 record_id = text(event.record_id)
                 self._put(
@@ -333,19 +343,21 @@ class Digest:
         elif event.event_id == PROCESS_TERMINATE and plan.terminates:
             terminate = _terminate(reading)
         if plan.events or event.event_id in plan.counted:
-            if event.event_id in _SOURCE_PROCESS_EVENTS:
-                reading = with_source_process(reading)
-            whole = flatten(reading, SysmonEvent)
+            whole = flatten(with_source_process(reading) if _names_source(reading) else reading, SysmonEvent)
         if reading.time is None:
             self._tally("no_event_time")
         inside = self._inside(reading.time)
         if not inside:
             self._tally("outside_time")
+        process = flatten(reading, ProcessContext) if plan.enrich and create is not None else None
         context = None
         if not inside:
             context = flatten(reading, ContextCreate) if create is not None else None
             create = connect = whole = None
         found = self._found(self._detector, event) if inside and self._detector is not None else None
+        pending = None
+        if inside and plan.enrich:
+            pending = self._pending(reading, process, found.deferred if found is not None else ())
         arrival = Arrival(
             reading.event_uid,
             index,
@@ -359,15 +371,26 @@ class Digest:
             terminate,
             found.alerts if found is not None else [],
             found.hits if found is not None else [],
+            process if pending is None else None,
+            pending,
         )
         if inside or context is not None or terminate is not None:
             self._put(arrival)
 
-    def _found(self, detector: Detector, event: WinlogEvent) -> Found | None:
-        found = detector.find(event, self._plan.event_time)
+    def _found(self, detector: Detector, event: WinlogEvent, *, defers: bool = True) -> Found | None:
+        found = detector.find(event, self._plan.event_time, defers=defers)
         if found is not None and found.timeless:
             self._tallies["no_time_to_correlate"] = self._tallies.get("no_time_to_correlate", 0) + found.timeless
         return found
+
+    def _pending(self, reading: Reading, process: ProcessContext | None, deferred: tuple[str, ...]) -> Pending | None:
+        """What is to be enriched of an event: a row of it, or what deferred rules find in it."""
+        is_row = reading.event.event_id in self._plan.enriched
+        if not is_row and not deferred:
+            return None
+        head = flatten(with_source_process(reading) if _names_source(reading) else reading, EventHead)
+        data = shown(reading.data) if is_row else None
+        return Pending(head, data, deferred, reading.event.raw if deferred else b"", process)
 
     def _put(self, arrival: Arrival) -> None:
         if self._plan.dedupe:
@@ -433,8 +456,16 @@ def _spread(out: Digested, arrival: Arrival) -> None:
         out.events.append(arrival.event)
     if arrival.terminate is not None:
         out.terminates.append(arrival.terminate)
+    if arrival.process is not None:
+        out.processes.append(arrival.process)
+    if arrival.pending is not None:
+        out.pending.append(arrival.pending)
     out.alerts += arrival.alerts
     out.hits += arrival.hits
+
+
+def _names_source(reading: Reading) -> bool:
+    return reading.event.event_id in _SOURCE_PROCESS_EVENTS
 
 
 def _terminate(reading: Reading) -> ProcessTerminate | None:
@@ -444,13 +475,13 @@ def _terminate(reading: Reading) -> ProcessTerminate | None:
 
 
 def _empty() -> Digested:
-    return Digested([], [], [], [], [], [], [], [], [], {}, [])
+    return Digested([], [], [], [], [], [], [], [], [], {}, [], processes=[], pending=[])
 
 
 def _rules_in_force(plan: Plan) -> RulesInForce:
     from huntbeam.transforms.sigma.in_force import rules_in_force  # what it loads is for runs with rules alone
 
-    return rules_in_force(plan.rules, plan.watch)
+    return rules_in_force(plan.rules, plan.watch, plan.enrich)
 
 
 def _nested_too_deeply() -> RecordError:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from enum import StrEnum
 from operator import attrgetter
+from typing import Protocol
 
 from huntbeam.schemas import uid
 from huntbeam.schemas.record import columns, positional
@@ -83,7 +84,16 @@ def given_up(connect: NetworkConnect, reason: str, kind: JoinKind) -> Iterator[O
         yield joined(connect, None)
 
 
-def rank(create: ProcessCreate) -> tuple[str, str]:
+class Ranked(Protocol):
+    """A create, in whichever columns."""
+
+    @property
+    def event_date_creation(self) -> str | None: ...  # noqa: D102
+    @property
+    def event_uid(self) -> str: ...  # noqa: D102
+
+
+def rank(create: Ranked) -> tuple[str, str]:
     """Of the creates of one key the greatest is the create: latest event time, null lowest; then the greatest id."""
     return create.event_date_creation or "", create.event_uid
 

@@ -12,7 +12,7 @@ import msgspec
 from huntbeam.schemas import streams
 from huntbeam.schemas.sysmon import NetworkConnect, ProcessTerminate
 from huntbeam.transforms.batches import tagged
-from huntbeam.transforms.join import ZERO_GUID, JoinKind, given_up
+from huntbeam.transforms.join import ZERO_GUID, JoinKind, Output, given_up
 from huntbeam.transforms.join_batches import JoinBatches
 from huntbeam.transforms.join_keyed import keyed_join
 from huntbeam.transforms.keyed_match import Waits
@@ -59,13 +59,14 @@ class _Gather(GatherElements):
         self._kind = kind
         self._batches = JoinBatches(self.__class__)
 
-    def brought(self, a: int, row: Any) -> Iterable[tuple[str, Element]]:
+    def brought(self, a: int, row: Any) -> Iterable[tuple[str, Element] | Output]:
         of = key(row)
-        return () if of is None else (("|".join(of), _element(a, row)),)
+        if of is not None:
+            return (("|".join(of), _element(a, row)),)
+        return given_up(row, ZERO_GUID, self._kind) if isinstance(row, NetworkConnect) else ()
 
-    def alone(self, a: int, rows: list[Any]) -> Iterator[beam.pvalue.TaggedOutput]:  # noqa: ARG002  # as others need it
-        never = (row for row in rows if isinstance(row, NetworkConnect))
-        yield from self._batches.of(output for row in never for output in given_up(row, ZERO_GUID, self._kind))
+    def put_out(self, rows: list[Output]) -> Iterator[beam.pvalue.TaggedOutput]:
+        yield from self._batches.of(rows)
 
 
 def _element(a: int, row: Any) -> Element:

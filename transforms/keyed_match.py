@@ -63,12 +63,14 @@ class Pairing(Protocol[C, R]):
 class KeyedMatch(msgspec.Struct, Generic[C, R], frozen=True):
     """What one key does with elements and timers. All-zero GUIDs are not brought here.
 
-    `since`: with time of reading only, no wait counts from before this (rule 3); 0 where arrivals are Kafka's.
+    `since`: with time of reading only, no wait counts from before this (rule 3); 0 where arrivals are Kafka's. `tick`:
+    waits end up to so many milliseconds later, those of a tick together: each end reads all that waits.
     """
 
     pairing: Pairing[C, R]
     waits: Waits = Waits()
     since: int = 0
+    tick: int = 1
 
     def on_elements(self, cell: Cell, elements: Iterable[Element]) -> Iterator[R]:
         """The elements of a key that one bundle brought, with one read of what is known."""
@@ -103,6 +105,7 @@ class _Key(Generic[C, R]):
         self._pairing = match.pairing
         self._waits = match.waits
         self._since = match.since
+        self._tick = match.tick
         self._known = cell.known()
         self._best: C | None = None
 
@@ -234,7 +237,7 @@ class _Key(Generic[C, R]):
         end = self._start(max(known.touched or known.last, known.last)) + waits.process_ttl
         if known.terminated is not None:
             end = min(end, self._start(max(known.terminated, known.last)) + waits.terminate_grace)
-        return end if self._whole() else max(end, _after(self._start(known.last) + waits.join))
+        return end if self._whole() else max(end, self._on_tick(self._verdict(known.last)))
 
     def _watch_end(self) -> None:
         """A timer that stands earlier is left alone: it looks again when it fires."""
@@ -245,9 +248,13 @@ class _Key(Generic[C, R]):
 
     def _arm(self, at: int) -> None:
         """The timer of the oldest wait stands; a younger wait must not push it on."""
+        at = self._on_tick(at)
         if self._known.due is None or at < self._known.due:
             self._known.due = at
             self._cell.set_due(at)
+
+    def _on_tick(self, at: int) -> int:
+        return at + -at % self._tick
 
 
 def _after(last: int) -> int:

@@ -35,12 +35,12 @@ class GatherElements(beam.DoFn):
     What is put out has the earliest timestamp among its elements, so no watermark passes one of them.
     """
 
-    def brought(self, a: int, row: Any) -> Iterable[tuple[str, Element]]:
-        """The keys that a row is for, and what it is there; a row of no key is given to alone()."""
+    def brought(self, a: int, row: Any) -> Iterable[Any]:
+        """For each key that a row is for a tuple of it and an Element; and rows that are put out at once."""
         raise NotImplementedError
 
-    def alone(self, a: int, rows: list[Any]) -> Iterator[Any]:
-        """What is put out at once for rows that arrived together and have no key."""
+    def put_out(self, rows: list[Any]) -> Iterator[Any]:
+        """What Beam gets of rows that are put out at once."""
         raise NotImplementedError
 
     def start_bundle(self) -> None:
@@ -50,15 +50,15 @@ class GatherElements(beam.DoFn):
 
     def process(self, batch: list[Any], arrived: Any = beam.DoFn.TimestampParam) -> Iterator[Any]:
         """Rows that arrived together."""
-        a, alone = millis(arrived), []
+        a, at_once = millis(arrived), []
         for row in batch:
-            before = self._count
-            for place, element in self.brought(a, row):
-                self._add(a, place, element)
-            if self._count == before:
-                alone.append(row)
-        if alone:
-            yield from self.alone(a, alone)
+            for one in self.brought(a, row):
+                if one.__class__ is tuple:
+                    self._add(a, *one)
+                else:
+                    at_once.append(one)
+        if at_once:
+            yield from self.put_out(at_once)
         if self._count >= GATHERED:
             yield from (TimestampedValue(gathered, timestamp(first)) for first, gathered in self._flush())
 

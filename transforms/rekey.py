@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import cache
-from typing import NamedTuple, TypeVar
+from typing import NamedTuple, Protocol, TypeVar
 
 from huntbeam.schemas import uid
 from huntbeam.schemas.clock import EventTime, instant, read_clocks
@@ -13,9 +13,10 @@ from huntbeam.schemas.record import Kind, columns, positional
 from huntbeam.schemas.sysmon import (
     ZERO_GUID,
     ContextCreate,
+    EventHead,
     NetworkConnect,
+    ProcessContext,
     ProcessCreate,
-    ProcessTerminate,
     SysmonEvent,
 )
 from huntbeam.schemas.values import Json, guid, integer, text
@@ -23,8 +24,8 @@ from huntbeam.schemas.winlog import WinlogEvent, identifying
 
 STEP = "rekey"
 
-Row = SysmonEvent | ProcessCreate | NetworkConnect
-R = TypeVar("R", SysmonEvent, ProcessCreate, ContextCreate, NetworkConnect)
+Row = SysmonEvent | ProcessCreate | ContextCreate | NetworkConnect | ProcessContext | EventHead
+R = TypeVar("R", SysmonEvent, ProcessCreate, ContextCreate, NetworkConnect, ProcessContext, EventHead)
 Key = tuple[str, str]  # host in lower case, ProcessGuid
 
 _CONVERT: dict[Kind, Callable[[Json], object]] = {Kind.TEXT: text, Kind.INTEGER: integer, Kind.GUID: guid}
@@ -108,7 +109,16 @@ def with_source_process(reading: Reading) -> Reading:
     return reading._replace(data=data)
 
 
-def key(row: ProcessCreate | NetworkConnect | ProcessTerminate) -> Key | None:
+class OfProcess(Protocol):
+    """A row that names a process of a host."""
+
+    @property
+    def host(self) -> str | None: ...  # noqa: D102
+    @property
+    def process_guid(self) -> str | None: ...  # noqa: D102
+
+
+def key(row: OfProcess) -> Key | None:
     """What a row joins by; None for the all-zero GUID, which never joins."""
     if row.process_guid is None or row.process_guid == ZERO_GUID:
         return None

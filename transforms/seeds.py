@@ -18,6 +18,7 @@ from huntbeam.schemas.errors import UnusableError
 from huntbeam.schemas.sysmon import ContextCreate
 from huntbeam.transforms.arrival import millis, timestamp
 from huntbeam.transforms.digest import Digested
+from huntbeam.transforms.enrich import process_of
 from huntbeam.transforms.row_files import folder_rows
 from huntbeam.transforms.topic_rows import decode_value
 
@@ -74,7 +75,7 @@ class _SeedFn(beam.DoFn):
         if value is None or millis(timestamp) > self._until:
             return
         try:
-            yield Digested(context=[seed(value)])
+            yield _seeded([seed(value)])
         except RecordError as error:
             yield Digested(dead_letters=[dead_letter(error, Original.of(value), self._source, None)])
 
@@ -96,7 +97,11 @@ def _folder_seeds(_: bytes, folder: str) -> Iterator[TimestampedValue]:
     for create in folder_creates(folder):
         creates.append(create)
         if len(creates) >= _BATCH:
-            yield TimestampedValue(Digested(context=creates), now)
+            yield TimestampedValue(_seeded(creates), now)
             creates = []
     if creates:
-        yield TimestampedValue(Digested(context=creates), now)
+        yield TimestampedValue(_seeded(creates), now)
+
+
+def _seeded(creates: list[ContextCreate]) -> Digested:
+    return Digested(context=creates, processes=[process_of(create) for create in creates])

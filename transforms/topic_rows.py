@@ -43,6 +43,7 @@ _KEYS: dict[str, str | None] = {
     streams.JOIN: "process_guid",
     streams.UNMATCHED: "process_guid",
     streams.EVENTS: "process_guid",
+    streams.ENRICHED: "process_guid",
     streams.DEAD_LETTERS: None,
 }
 _UID = "event_uid"

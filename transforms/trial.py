@@ -24,6 +24,8 @@ from huntbeam.transforms.correlation.evaluate import evaluate
 from huntbeam.transforms.correlation.known import FixedCorrelations
 from huntbeam.transforms.correlation.rows import passed_on
 from huntbeam.transforms.digest import Digested, Plan
+from huntbeam.transforms.enrich import GRANDPARENT, enrich_all
+from huntbeam.transforms.enrich_alerts import settled
 from huntbeam.transforms.read import Span
 from huntbeam.transforms.scan import digest_span
 from huntbeam.transforms.windows import Counting, Finisher, merge_all
@@ -50,6 +52,8 @@ class Trial(NamedTuple):
 def tried(rules: Rules, sample: Iterable[Span], usual: Sequence[Span] = ()) -> Trial:
     """What rules find in a sample. `usual` are events that make the baseline of what is rare."""
     parts = digested(rules.plan, sample)
+    if rules.plan.enrich:
+        parts.append(enriched(rules.plan, parts))
     rows = list(counted(rules, parts))
     baseline = baseline_of(counted(rules, digested(rules.plan, usual))) if usual else None
     found = {alert.rule_id for part in parts for alert in part.alerts}
@@ -65,6 +69,17 @@ def tried(rules: Rules, sample: Iterable[Span], usual: Sequence[Span] = ()) -> T
 def digested(plan: Plan, spans: Iterable[Span]) -> list[Digested]:
     """What the records of some spans become."""
     return [part for span in spans for part in digest_span(span, plan)]
+
+
+def enriched(plan: Plan, parts: Sequence[Digested]) -> Digested:
+    """What rules on the context of processes find."""
+    from huntbeam.transforms.sigma.in_force import rules_in_force  # what it loads is for runs with rules alone
+
+    events = [event for part in parts for event in part.pending]
+    processes = [process for part in parts for process in part.processes]
+    processes += [event.create for event in events if event.create is not None]
+    found = enrich_all(processes, events, GRANDPARENT)
+    return settled(rules_in_force(plan.rules, plan.watch, plan.enrich).current().detector, plan.event_time, found)
 
 
 def counted(rules: Rules, parts: Iterable[Digested]) -> Iterator[WindowCount]:

@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from huntbeam.pipelines.options import OptionError, add_rule_arguments
+from huntbeam.pipelines.options import OptionError, add_enrich_argument, add_rule_arguments, enrich_value
 from huntbeam.rules import located
 from huntbeam.runners.commands import rule_tests
 from huntbeam.runners.console import columns, printable
@@ -28,6 +28,7 @@ examples:
   huntbeam rules test builtin:
   huntbeam rules test mine/ --strict --junit rules.xml
   huntbeam rules coverage builtin: sigma.zip -o layer.json
+  huntbeam rules check rules/ --enrich 3,7
   huntbeam rules explain 07d73a52-03ac-491d-9431-44a2a4de6d4f events.ndjson --rules rules/
 
 exit codes:
@@ -49,6 +50,7 @@ def add(commands: Any) -> None:
     actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
     check = actions.add_parser("check", help="load rules; say what each kind of event has and what cannot run, and why")
     rule_tests.add_paths(check)
+    add_enrich_argument(check, "the Sysmon events that will have the create of their process")
     check.add_argument("--strict", action="store_true", help="exit code 1 if a rule cannot run")
     check.add_argument("--notes", action="store_true", help="show, too, where rules that run have limits")
     check.add_argument("--format", choices=("table", "json"), default="table", help="table (default), or json with all")
@@ -64,9 +66,11 @@ def add(commands: Any) -> None:
 
 def _check(args: argparse.Namespace) -> int:
     from huntbeam.runners.rule_check import as_json, tables
-    from huntbeam.transforms.sigma.verdicts import told
+    from huntbeam.transforms.sigma.enrichment import at_work
+    from huntbeam.transforms.sigma.verdicts import running, told
 
     rules = rule_tests.rules_of(args)
+    rules = rules._replace(sigma=at_work(rules.sigma, enrich_value(args.enrich)))
     sigma = rules.sigma
     if args.format == "json":
         sys.stdout.write(f"{as_json(rules).decode()}\n")
@@ -75,7 +79,7 @@ def _check(args: argparse.Namespace) -> int:
             sys.stdout.writelines(f"{line}\n" for line in (*columns(table), ""))
         anomalies = f"; {len(rules.anomalies):,} anomaly rules" if rules.anomalies else ""
         sys.stdout.write(
-            f"{len(sigma.rules):,} rules run, {len(sigma.correlations):,} correlations, "
+            f"{running(sigma):,} rules run, {len(sigma.correlations):,} correlations, "
             f"{len(sigma.errors):,} cannot run{anomalies}\n"
         )
         sys.stdout.writelines(f"{printable(told(error))}\n" for error in sigma.errors)

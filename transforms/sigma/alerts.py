@@ -2,26 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from typing import Any, NamedTuple
+from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
+from typing import NamedTuple
+
+import msgspec
 
 from huntbeam.schemas import uid
 from huntbeam.schemas.alert import RULE, Alert, techniques
 from huntbeam.schemas.clock import EventTime, instant, read_clocks
 from huntbeam.schemas.correlation import Grouped
 from huntbeam.schemas.dead_letter import RecordError
-from huntbeam.schemas.values import Json, text
+from huntbeam.schemas.values import Json, shown, text
 from huntbeam.schemas.winlog import WinlogEvent, identifying
 from huntbeam.transforms.correlation.hits import Fields
 from huntbeam.transforms.correlation.hits import hits as correlation_hits
 from huntbeam.transforms.correlation.known import FixedCorrelations
 from huntbeam.transforms.sigma.events import SigmaEvent, channel_of, sigma_event
-from huntbeam.transforms.sigma.explain import looks_at
+from huntbeam.transforms.sigma.explain import holds, looks_at
+from huntbeam.transforms.sigma.fields import context_fields
 from huntbeam.transforms.sigma.matcher import Matcher
 from huntbeam.transforms.sigma.plan import Rule, RuleSet
 from huntbeam.transforms.sigma.readings import fold
 
-VALUE = 32_768  # characters of a value that an alert shows
 _IMAGES = ("Image", "NewProcessName", "ProcessName", "SourceImage", "Application")
 _USERS = (("", "User"), ("SubjectDomainName", "SubjectUserName"), ("TargetDomainName", "TargetUserName"))
 
@@ -34,14 +37,16 @@ class Found(NamedTuple):
     alerts: list[Alert]  # in the order of the rules
     hits: list[Grouped]  # of correlations
     timeless: int = 0  # hits that are none, since the event has no time
+    deferred: tuple[str, ...] = ()  # rules that are decided when the context of the event's process is there
 
 
 class Detector:
     """A rule set at work. Threads may share it."""
 
-    def __init__(self, rules: RuleSet) -> None:
+    def __init__(self, rules: RuleSet, enrich: AbstractSet[int] = frozenset()) -> None:
         self._rules = rules
-        self._matcher = Matcher(rules)
+        self._matcher = Matcher(rules, enrich)
+        self._indices = {rule.id: index for index, rule in enumerate(rules.rules)} if enrich else {}
         known = FixedCorrelations(one.settings for one in rules.correlations)
         self._naming = {index: known.naming_rule(rule.id) for index, rule in enumerate(rules.rules)}
 
@@ -53,12 +58,43 @@ class Detector:
         """Whether any rule looks at such events; of the others nothing need be read."""
         return self._matcher.wants(channel_of(provider, channel), event_id)
 
-    def find(self, event: WinlogEvent, mode: EventTime) -> Found | None:
-        """The alerts of an event and what it is to correlations; None where no rule matches. Never fails."""
+    def find(self, event: WinlogEvent, mode: EventTime, *, defers: bool = True) -> Found | None:
+        """The alerts of an event and what it is to correlations; None where no rule matches. Never fails.
+
+        Without `defers` no context will come: what waits for one is decided at once.
+        """
         seen = sigma_event(event)
-        matched = self._matcher.match(seen)
-        if not matched:
+        hits = self._matcher.match(seen)
+        if not hits:
             return None
+        waiting = self._matcher.deferred(seen)
+        later = [index for index in hits if index in waiting] if waiting else []
+        if not later:
+            return self._found(event, mode, seen, hits)
+        now = [index for index in hits if index not in waiting or (not defers and holds(self._rules, index, seen))]
+        deferred = tuple(self._rules.rules[index].id for index in later) if defers else ()
+        return self._found(event, mode, seen, now, deferred) if now or deferred else None
+
+    def settle(
+        self, event: WinlogEvent, mode: EventTime, deferred: Iterable[str], context: Mapping[str, Json]
+    ) -> Found | None:
+        """What deferred rules find in an event with what is known of its process, by the names that rules have for it.
+
+        A rule that is no longer there finds nothing.
+        """
+        seen = with_context(sigma_event(event), context)
+        known = sorted(self._indices[rule] for rule in deferred if rule in self._indices)
+        hits = [index for index in known if holds(self._rules, index, seen)]
+        return self._found(event, mode, seen, hits) if hits else None
+
+    def _found(
+        self,
+        event: WinlogEvent,
+        mode: EventTime,
+        seen: SigmaEvent,
+        matched: Sequence[int],
+        deferred: tuple[str, ...] = (),
+    ) -> Found:
         data = _data(event)
         utc_time = text(data.get("UtcTime"))
         millis = read_clocks(mode if utc_time else EventTime.TIMESTAMP, utc_time, event.time).millis
@@ -73,13 +109,13 @@ class Detector:
         ]
         asked = [(index, correlation) for index in matched for correlation in self._naming[index]]
         if millis is None:
-            return Found(event_uid, time, alerts, [], len(asked))
+            return Found(event_uid, time, alerts, [], len(asked), deferred)
         hits = [
             hit
             for index, correlation in asked
             for hit in correlation_hits(correlation, *self._as_rule_sees(index, seen), millis, event_uid)
         ]
-        return Found(event_uid, time, alerts, hits)
+        return Found(event_uid, time, alerts, hits, deferred=deferred)
 
     def _as_rule_sees(self, index: int, seen: SigmaEvent) -> tuple[str, Fields]:
         """A rule's id, and the event with the names that the rule has for its fields."""
@@ -117,8 +153,8 @@ class Detector:
             author=rule.author,
             references=list(rule.references),
             ruleset=self._rules.digest,
-            matched=_shown(matched),
-            event=_shown(data),
+            matched=shown(matched),
+            event=shown(data),
             contributing=[event_uid],
             contributing_count=1,
             first_seen=time,
@@ -140,6 +176,13 @@ class Renamed:
         return next((value for value in found if value is not None), None)
 
 
+def with_context(event: SigmaEvent, context: Mapping[str, Json]) -> SigmaEvent:
+    """An event with the fields that it gets from its process's context; what it has itself it keeps."""
+    given = {name: context[name] for name in context_fields(event.event_id) & context.keys()}
+    kept = {name: value for name, value in event.fields.items() if value is not None}
+    return msgspec.structs.replace(event, fields={**event.fields, **given, **kept})
+
+
 def _data(event: WinlogEvent) -> dict[str, Json]:
     try:
         return event.data()
@@ -158,11 +201,3 @@ def _user(data: Mapping[str, Json]) -> str | None:
 
 def _first(data: Mapping[str, Json], names: Iterable[str]) -> str | None:
     return next((found for name in names if (found := text(data.get(name)))), None)
-
-
-def _shown(fields: Mapping[str, Json]) -> dict[str, Any]:
-    """Values as a map of text has them: numbers as they are, whatever is nested as its text."""
-    return {
-        name: value if value is None or value.__class__ is int else (text(value) or "")[:VALUE]
-        for name, value in fields.items()
-    }

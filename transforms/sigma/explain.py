@@ -94,6 +94,16 @@ def matched(rules: RuleSet, rule: int, event: SigmaEvent) -> dict[str, Json]:
     return fields
 
 
+def holds(rules: RuleSet, rule: int, event: SigmaEvent) -> bool:
+    """Whether a rule matches, asked leaf by leaf."""
+    view = View(event.fields)
+    channel = fold(event.channel) if event.channel else None
+    return any(
+        looks_at(variant, channel, event.event_id) and _made_true(rules.atoms, variant.condition, view) is not None
+        for variant in rules.rules[rule].variants
+    )
+
+
 def _made_true(atoms: Sequence[Atom], expression: Expression, view: View) -> dict[str, Json] | None:
     """The fields that make it true; None when it is false."""
     if isinstance(expression, int):

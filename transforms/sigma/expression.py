@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import TypeVar
 
 from huntbeam.transforms.sigma.plan import FALSE, TRUE, All, Expression, Not, Some
@@ -51,6 +51,15 @@ def atoms_of(expression: Expression) -> Iterator[int]:
             yield from atoms_of(child)
 
 
+def renumbered(expression: Expression, places: Mapping[int, int]) -> Expression:
+    """The same over atoms that stand elsewhere."""
+    if isinstance(expression, int):
+        return places[expression]
+    if isinstance(expression, Not):
+        return Not(renumbered(expression.of, places))
+    return type(expression)(tuple(renumbered(child, places) for child in expression.of))
+
+
 def given(expression: Expression, known: Callable[[int], bool | None]) -> Expression:
     """What is left of it when some atoms are known; None: not known."""
     if isinstance(expression, int):
@@ -60,6 +69,19 @@ def given(expression: Expression, known: Callable[[int], bool | None]) -> Expres
         return negated(given(expression.of, known))
     join = every if isinstance(expression, All) else some
     return join(given(child, known) for child in expression.of)
+
+
+def at_most(expression: Expression, unknown: Callable[[int], bool], *, wanted: bool = True) -> Expression:
+    """What holds, of the known atoms alone, whenever the expression does, whatever the unknown ones are.
+
+    With `wanted` false: what does not hold whenever the expression does not.
+    """
+    if isinstance(expression, int):
+        return (TRUE if wanted else FALSE) if unknown(expression) else expression
+    if isinstance(expression, Not):
+        return negated(at_most(expression.of, unknown, wanted=not wanted))
+    join = every if isinstance(expression, All) else some
+    return join(at_most(child, unknown, wanted=wanted) for child in expression.of)
 
 
 def possible(expression: Expression, values: Callable[[int], frozenset[T] | None]) -> frozenset[T] | None:

@@ -20,10 +20,11 @@ from huntbeam.schemas.correlation import Correlation
 from huntbeam.schemas.errors import UnusableError
 from huntbeam.transforms.correlation.known import FixedCorrelations
 from huntbeam.transforms.sigma.alerts import Detector
+from huntbeam.transforms.sigma.enrichment import within
 from huntbeam.transforms.sigma.plan import RuleSet
 from huntbeam.transforms.sigma.renewal import renewed
 from huntbeam.transforms.sigma.rule_files import stamp
-from huntbeam.transforms.sigma.verdicts import refusal
+from huntbeam.transforms.sigma.verdicts import refusal, running
 from huntbeam.transforms.sigma.watch import Watch
 
 RELOADED, REFUSED = "rules_reloaded", "rules_refused"  # what news() counts
@@ -36,9 +37,10 @@ _log = logging.getLogger(__name__)
 class InForce:
     """A rule set at work. `generation` is how many were in force in this process before it."""
 
-    def __init__(self, generation: int, rules: RuleSet) -> None:
+    def __init__(self, generation: int, rules: RuleSet, enrich: frozenset[int] = frozenset()) -> None:
         self.generation = generation
         self.rules = rules
+        self._enrich = enrich
         self.correlations = _correlations(rules)
         self._lock = threading.Lock()
         self._detector: Detector | None = None
@@ -53,15 +55,16 @@ class InForce:
         """Shared by threads; made for the first that asks, as one of thousands of rules takes a second."""
         with self._lock:
             if self._detector is None:
-                self._detector = Detector(self.rules)
+                self._detector = Detector(self.rules, self._enrich)
             return self._detector
 
 
 class RulesInForce:
     """The rules of a job in this process. Any thread may ask; one alone, the watcher's, calls look()."""
 
-    def __init__(self, rules: RuleSet, watch: Watch | None = None) -> None:
-        self._now = InForce(0, rules)
+    def __init__(self, rules: RuleSet, watch: Watch | None = None, enrich: frozenset[int] = frozenset()) -> None:
+        self._enrich = enrich
+        self._now = InForce(0, rules, enrich)
         self._watch = watch
         self._seen = watch.seen if watch else ""
         self._looked = False
@@ -96,7 +99,7 @@ class RulesInForce:
         if self._seen == before:
             return
         try:
-            rules = renewed(watch)
+            rules = within(renewed(watch), watch.enrich)
             reason = refusal(rules, strict=watch.strict, before=self._now.rules) or _too_deep(rules, watch)
         except UnusableError as error:
             reason = str(error)
@@ -119,14 +122,14 @@ class RulesInForce:
 
     def _swap(self, rules: RuleSet) -> None:
         old = self._now
-        new = InForce(old.generation + 1, rules)
+        new = InForce(old.generation + 1, rules, self._enrich)
         if old.made:
             new.detector.prepare(old.detector)
         self._count(RELOADED)
         self._now = new
         _log.info(
             "%d rules (%s) are in force in place of %s; %d cannot run",
-            *(len(rules.rules), rules.digest[:8], old.rules.digest[:8], len(rules.errors)),
+            *(running(rules), rules.digest[:8], old.rules.digest[:8], len(rules.errors)),
         )
 
     def _refuse(self, reason: str, *, counted: bool = True) -> None:
@@ -199,21 +202,39 @@ class CorrelationsInForce:
 
 
 _watched: WeakValueDictionary[Watch, RulesInForce] = WeakValueDictionary()  # with the rules on events
-_made: WeakValueDictionary[tuple[bytes, Watch | None], RulesInForce] = WeakValueDictionary()
+_made: WeakValueDictionary[tuple[bytes, Watch | None, frozenset[int]], RulesInForce] = WeakValueDictionary()
 _last: list[RulesInForce] = []  # held: a worker drops its steps when it is idle, and makes them again
 _making = threading.Lock()
 
 
-def rules_in_force(packed: bytes, watch: Watch | None = None) -> RulesInForce:
+def rules_in_force(packed: bytes, watch: Watch | None = None, enrich: frozenset[int] = frozenset()) -> RulesInForce:
     """The one object of this process for a packed rule set; with a watch a thread keeps it up to date."""
-    key = sha256(packed).digest(), watch
+    key = sha256(packed).digest(), watch, enrich
     with _making:
         found = _made.get(key)
         if found is None:
-            found = _made[key] = RulesInForce(RuleSet.unpack(packed), watch)
+            found = _made[key] = RulesInForce(RuleSet.unpack(packed), watch, enrich)
             if watch is not None:
                 _watched[watch] = _begun(found, watch)
         _last[:] = [found]
+    return found
+
+
+def rules_beside(packed: bytes, watch: Watch | None, enrich: frozenset[int]) -> RulesInForce:
+    """For a step that has some of the rules and digests no event; to be held, and asked for again now and then.
+
+    In a process that matches events it is what those are matched by; in another the files are watched for its sake.
+    """
+    matching = _watched.get(watch) if watch is not None else None
+    if matching is not None:
+        return matching
+    key = sha256(packed).digest(), watch, enrich
+    with _making:
+        found = _made.get(key)
+        if found is None:
+            found = _made[key] = RulesInForce(RuleSet.unpack(packed), watch, enrich)
+            if watch is not None:
+                _begun(found, watch)
     return found
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from functools import partial
 from threading import Lock
 
@@ -16,9 +17,10 @@ from huntbeam.transforms.sigma import explain
 from huntbeam.transforms.sigma.checks import Builder, Check, required
 from huntbeam.transforms.sigma.events import SigmaEvent
 from huntbeam.transforms.sigma.explain import looks_at
-from huntbeam.transforms.sigma.expression import atoms_of, given, witnesses
+from huntbeam.transforms.sigma.expression import at_most, atoms_of, given, witnesses
+from huntbeam.transforms.sigma.fields import SYSMON_CHANNEL
 from huntbeam.transforms.sigma.leaves import View
-from huntbeam.transforms.sigma.plan import ANYWHERE, FALSE, WHOLE, Atom, Expression, Literal, Number, RuleSet
+from huntbeam.transforms.sigma.plan import ANYWHERE, FALSE, WHOLE, Atom, Expression, Literal, Number, Reference, RuleSet
 from huntbeam.transforms.sigma.readings import fold, texts
 from huntbeam.transforms.sigma.scan import NOTHING, REMEMBERED_LENGTH, Scan
 
@@ -56,7 +58,10 @@ class _Shared:
 class _Source:
     """The rules that one kind of event can match, with what is known of the kind taken out of their conditions."""
 
-    def __init__(self, conditions: Sequence[tuple[int, Expression]], shared: _Shared) -> None:
+    def __init__(
+        self, conditions: Sequence[tuple[int, Expression]], shared: _Shared, deferred: frozenset[int] = frozenset()
+    ) -> None:
+        self.deferred = deferred
         self.rules = [rule for rule, _ in conditions]
         self.twins = len(set(self.rules)) < len(self.rules)
         self.checks: list[Check] = [shared.builder.check(condition) for _, condition in conditions]
@@ -118,10 +123,14 @@ class Matcher:
 
     What a kind of event needs is built when its first event comes. There are no more kinds than the rules name; of what
     events call themselves a bounded number is remembered.
+
+    `enrich` are the Sysmon events whose context will be there: a rule that names its fields is deferred. It is matched
+    as far as the event goes, and what is found is a candidate.
     """
 
-    def __init__(self, rules: RuleSet) -> None:
+    def __init__(self, rules: RuleSet, enrich: AbstractSet[int] = frozenset()) -> None:
         self.rules = rules
+        self._enrich = enrich
         self._shared = _Shared(rules.atoms)
         self._variants = [(index, variant) for index, rule in enumerate(rules.rules) for variant in rule.variants]
         self._ids = self._named_ids()
@@ -130,8 +139,12 @@ class Matcher:
         self._building = Lock()
 
     def match(self, event: SigmaEvent) -> list[int]:
-        """The indices of the rules that match, ascending."""
+        """The indices of the rules that match, ascending; of the deferred ones those that still can."""
         return self._source(event.channel, event.event_id).match(event.fields)
+
+    def deferred(self, event: SigmaEvent) -> frozenset[int]:
+        """The rules that are decided when the context of such an event is there."""
+        return self._source(event.channel, event.event_id).deferred
 
     def wants(self, channel: str | None, event_id: int) -> bool:
         """Whether any rule can match events of a kind."""
@@ -182,17 +195,31 @@ class Matcher:
             named = {one for one in asked if one is not None}.union(variant.event_ids or ())
             for name in ids if variant.channels is None else variant.channels:
                 ids[name] |= named
+        if self._enrich:
+            ids[SYSMON_CHANNEL] = ids.get(SYSMON_CHANNEL, ids[None]) | self._enrich
         return {name: frozenset(named) for name, named in ids.items()}
 
     def _build(self, channel: str | None, event_id: int | None) -> _Source:
         known = partial(_known, self._shared.atoms, channel, event_id)
-        conditions = []
+        is_enriched = channel == SYSMON_CHANNEL and event_id in self._enrich
+        conditions: list[tuple[int, Expression]] = []
+        deferred: set[int] = set()
         for rule, variant in self._variants:
-            if looks_at(variant, channel, event_id):
-                condition = given(variant.condition, known)
-                if condition != FALSE:
-                    conditions.append((rule, condition))
-        return _Source(conditions, self._shared)
+            if not looks_at(variant, channel, event_id) or (variant.needs_context and not is_enriched):
+                continue
+            condition = given(variant.condition, known)
+            fields = variant.context.get(event_id, ()) if is_enriched and event_id is not None else ()
+            if fields:
+                condition = at_most(condition, partial(self._is_unknown, frozenset(fields)))
+            if condition != FALSE:
+                conditions.append((rule, condition))
+                deferred.update([rule] if fields else ())
+        return _Source(conditions, self._shared, frozenset(deferred))
+
+    def _is_unknown(self, fields: frozenset[str], index: int) -> bool:
+        """Whether an atom asks for what is known with the context only; any value may be one of it."""
+        atom = self._shared.atoms[index]
+        return atom.field is None or atom.field in fields or (isinstance(atom, Reference) and atom.other in fields)
 
 
 def _known(atoms: Mapping[int, Atom], channel: str | None, event_id: int | None, index: int) -> bool | None:

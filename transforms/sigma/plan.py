@@ -12,7 +12,7 @@ import msgspec
 from huntbeam.schemas.correlation import Correlation as Settings
 from huntbeam.schemas.errors import UnusableError
 
-HEAD = b"huntbeam-sigma\x03"  # the last byte counts the versions of the records below
+HEAD = b"huntbeam-sigma\x04"  # the last byte counts the versions of the records below
 
 WHOLE, START, END, ANYWHERE = "whole", "start", "end", "anywhere"
 RUN, ONE = 0, 1  # the wildcards of a Glob: any characters, exactly one
@@ -122,6 +122,8 @@ class Variant(msgspec.Struct, frozen=True, array_like=True):
     condition: Expression
     without: tuple[str, ...]  # fields of the rule that events of the source do not have
     names: dict[str, tuple[str, ...]] = {}  # what correlations ask for and the source calls otherwise
+    context: dict[int, tuple[str, ...]] = {}  # by Sysmon event id those that the context of the process gives
+    needs_context: bool = False  # it cannot be true without
 
 
 class Rule(msgspec.Struct, frozen=True, array_like=True):

@@ -10,8 +10,10 @@ import msgspec
 from sigma.processing.pipeline import ProcessingPipeline
 from sigma.rule import SigmaRule
 
+from huntbeam.schemas.sysmon import ENRICHABLE
 from huntbeam.transforms.sigma import pipelines
 from huntbeam.transforms.sigma.expression import atoms_of, given, possible
+from huntbeam.transforms.sigma.fields import SYSMON_CHANNEL, context_fields, fields_of
 from huntbeam.transforms.sigma.load import LIBRARY_ERRORS, Parsed, apply_filters, parse, reason_of
 from huntbeam.transforms.sigma.lowering import UnsupportedError, field_names, lower, selected_names
 from huntbeam.transforms.sigma.patterns import ENOUGH, regex
@@ -28,7 +30,7 @@ from huntbeam.transforms.sigma.plan import (
     Variant,
 )
 from huntbeam.transforms.sigma.readings import number
-from huntbeam.transforms.sigma.sources import SYSMON_CATEGORIES, WINDOWS_CATEGORIES, fields_of, source_name
+from huntbeam.transforms.sigma.sources import SYSMON_CATEGORIES, WINDOWS_CATEGORIES, source_name
 from huntbeam.transforms.sigma.user_pipelines import UserPipeline
 
 _PROBE = "selection"
@@ -111,15 +113,19 @@ class Compiler:
         if known is not None and mapping.plain is not None:  # names that are the user's own are there, we believe
             known |= field_names(rule) - field_names(self._mapped(parsed, mapping.plain, used))
         without = self._without(condition, known)
+        context = self._context(condition, channels, event_ids)
+        missing = without.difference(*context.values())  # that no context gives either
         variant = Variant(
             source=source_name(channels, event_ids),
             channels=None if channels is None else tuple(sorted(channels)),
             event_ids=None if event_ids is None else tuple(event_ids),
             condition=condition,
             without=tuple(sorted(without)),
+            context=context,
+            needs_context=given(condition, partial(self._absent, without)) == FALSE,
         )
-        if given(condition, partial(self._absent, without)) == FALSE:
-            reason = f"cannot run on {variant.source} because its events have no {', '.join(variant.without)}"
+        if variant.needs_context and given(condition, partial(self._absent, missing)) == FALSE:
+            reason = f"cannot run on {variant.source} because its events have no {', '.join(sorted(missing))}"
             raise UnsupportedError("FieldsMissing", reason, variant.source)
         return variant
 
@@ -147,11 +153,22 @@ class Compiler:
         return None
 
     def _without(self, condition: Expression, known: frozenset[str] | None) -> frozenset[str]:
-        if known is None:
-            return frozenset()
+        return frozenset() if known is None else self._named(condition) - known
+
+    def _context(
+        self, condition: Expression, channels: frozenset[str] | None, event_ids: list[int] | None
+    ) -> dict[int, tuple[str, ...]]:
+        """By Sysmon event id, the fields that the condition names and the context of a process gives."""
+        if channels is not None and SYSMON_CHANNEL not in channels:
+            return {}
+        named = self._named(condition)
+        ids = sorted(ENRICHABLE) if event_ids is None else event_ids
+        return {one: tuple(sorted(found)) for one in ids if (found := named & context_fields(one))}
+
+    def _named(self, condition: Expression) -> frozenset[str]:
         atoms = [self.atoms[index] for index in atoms_of(condition)]
         named = {atom.field for atom in atoms} | {atom.other for atom in atoms if isinstance(atom, Reference)}
-        return frozenset(field for field in named if field is not None and field not in known)
+        return frozenset(field for field in named if field is not None)
 
     def _absent(self, without: frozenset[str], index: int) -> bool | None:
         """The truth of an atom for an event without these fields; None: they do not decide it."""
@@ -162,8 +179,9 @@ class Compiler:
 
     def _limits(self, variant: Variant) -> list[Remark]:
         limits = []
-        if variant.without:
-            names = ", ".join(variant.without)
+        missing = frozenset(variant.without).difference(*variant.context.values())
+        if missing:
+            names = ", ".join(sorted(missing))
             reason = f"runs on {variant.source} without {names}, which its events do not have"
             limits.append(Remark("WithoutFields", reason, variant.source))
         for index in set(atoms_of(variant.condition)):

@@ -18,10 +18,15 @@ def told(error: RuleError) -> str:
     return f"{error.file}:{error.line}:{name} {error.reason}"
 
 
+def running(rules: RuleSet) -> int:
+    """How many rules can run."""
+    return sum(bool(rule.variants) for rule in rules.rules)
+
+
 def loaded(rules: RuleSet) -> Iterator[str]:
     """What became of the rules, in a few lines."""
     correlations = f", {len(rules.correlations):,} correlations" if rules.correlations else ""
-    yield f"{len(rules.rules):,} rules{correlations} ({rules.digest[:8]})"
+    yield f"{running(rules):,} rules{correlations} ({rules.digest[:8]})"
     if rules.errors:
         yield f"{len(rules.errors):,} rules cannot run; `huntbeam rules check` shows all:"
         yield from ("  " + told(error) for error in rules.errors[:SHOWN])
@@ -33,7 +38,7 @@ def refusal(rules: RuleSet, *, strict: bool, before: RuleSet | None = None) -> s
     With a set that was at work before, a file that cannot be read, and that was no trouble then, is a reason, too: the
     rules in it are being edited, or half of them are copied.
     """
-    if not rules.rules and not rules.correlations:
+    if not running(rules) and not rules.correlations:
         return "there is no rule that can run"
     if strict and rules.errors:
         return f"a rule cannot run (--strict): {_first(rules.errors)}"

@@ -17,3 +17,4 @@ class Watch(msgspec.Struct, frozen=True):
     every: float = 30.0  # seconds between two looks
     seen: str = ""  # the files' stamp when the job's own rules were compiled
     depths: int = DEEPEST + 1  # of correlations, for which the job has steps
+    enrich: frozenset[int] = frozenset()  # Sysmon event ids, for which it has steps, too
