@@ -24,7 +24,8 @@ from tests.e2e.topics import make, received
 
 PATIENCE = 240.0  # seconds until rows are there that have to come; a busy machine is no bug
 SHORT = ("--join_wait", "30s", "--window", "20s", "--window_grace", "10s")  # waits that a test can wait for
-_OPTIONAL = ("duplicates", "sysmon_events", "alerts", "suppressed", "anomalies")  # streams that only some jobs make
+# Streams that only some jobs make.
+_OPTIONAL = ("duplicates", "sysmon_events", "sysmon_enriched", "alerts", "suppressed", "anomalies")
 QUICK = ("--checkpointing_interval", "2s")
 
 

@@ -7,6 +7,7 @@ from apache_beam.portability.api import beam_runner_api_pb2 as api
 
 from huntbeam.pipelines.stream import Stream, stream
 from huntbeam.transforms.digest import Plan
+from huntbeam.transforms.enrich_rows import Enrichment
 from tests.pipelines.streaming import ListEnds, sinks, steps
 
 LABELS = """\
@@ -22,6 +23,17 @@ Split/Do
 Topics
 Windows/Count
 Windows/Rows head=bag:bytes log=bag:bytes @ts-window_due
+"""
+
+
+ENRICHED = """\
+Enrich/Contexts
+Enrich/Events/Do known=bag:bytes waiting=bag:bytes @ts-enrich_due @ts-enrich_expire
+Enrich/Found
+Enrich/GatherEvents/Do
+Enrich/GatherParents/Do
+Enrich/Parents/Do known=bag:bytes waiting=bag:bytes @ts-parent_due @ts-parent_expire
+Enriched/Rows/Do
 """
 
 
@@ -57,6 +69,16 @@ def _coder(graph: api.Pipeline, spec: api.StateSpec) -> str:
 
 def test_labels_states_coders_and_timers_are_those_of_every_savepoint_so_far() -> None:
     assert "\n".join(leaves(proto(dedupe=True, events=True))) == LABELS.strip()
+
+
+def test_enrichment_has_labels_states_and_timers_of_its_own() -> None:
+    enrichment = Enrichment(frozenset({1, 7}), rows=True)
+    found = leaves(proto(enrich=enrichment))
+    assert [line for line in found if line.startswith("Enrich")] == ENRICHED.splitlines()
+    timers = [t for line in found for t in line.split() if t.startswith("@")]
+    assert len(timers) == len(set(timers))
+    creates = leaves(proto(enrich=Enrichment(frozenset({1}), rows=False)))
+    assert [line for line in creates if "Events" in line] == []
 
 
 def test_no_two_steps_have_a_timer_of_one_name() -> None:

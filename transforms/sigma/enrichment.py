@@ -43,12 +43,10 @@ def deferred(rules: RuleSet, enrich: AbstractSet[int]) -> RuleSet:
     found = dict.fromkeys(atom for rule in kept for variant in rule.variants for atom in atoms_of(variant.condition))
     places = {atom: place for place, atom in enumerate(found)}
     replace = msgspec.structs.replace
-    moved = [
-        replace(
-            rule, variants=tuple(replace(one, condition=renumbered(one.condition, places)) for one in rule.variants)
-        )
-        for rule in kept
-    ]
+    moved = []
+    for rule in kept:
+        variants = (replace(one, condition=renumbered(one.condition, places)) for one in rule.variants)
+        moved.append(replace(rule, variants=tuple(variants)))
     return replace(rules, rules=tuple(moved), atoms=tuple(rules.atoms[atom] for atom in found), notes=())
 
 

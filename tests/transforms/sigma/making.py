@@ -7,8 +7,9 @@ from typing import Any
 from hypothesis import strategies as st
 
 from huntbeam.transforms.sigma.events import SECURITY, SYSMON, SigmaEvent
+from huntbeam.transforms.sigma.fields import fields_of
 from huntbeam.transforms.sigma.readings import fold
-from huntbeam.transforms.sigma.sources import SECURITY_NAMES, fields_of
+from huntbeam.transforms.sigma.sources import SECURITY_NAMES
 from tests.transforms.sigma.rules import APPLICATION, PROCESS, Data, event, rule
 
 LETTERS = "abAB0.\\*?-/ %ßẞéÉΣσςſKİ日😀\n"

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
 
+from huntbeam.transforms.sigma.enrichment import at_work
 from huntbeam.transforms.sigma.plan import RuleSet
 from huntbeam.transforms.sigma.user_pipelines import UserPipeline
 from tests.transforms.sigma.rules import APPLICATION, PROCESS, Data, event, hits, rule, ruleset, security, sysmon
@@ -76,15 +78,18 @@ def test_a_rule_that_can_do_without_a_field_runs_and_says_so() -> None:
         ({"CommandLine": None}, True),
         ({"CommandLine|neq": "a"}, True),
         ({"CommandLine": ["a", None]}, True),
-        ({"Image|fieldref": "ParentImage"}, False),
+        ({"Image|fieldref": "CommandLine"}, False),
         ({"selection": {"Image": "a"}, "filter": {"CommandLine": "b"}, "condition": "selection and not filter"}, True),
         ({"selection": {"Image": "a"}, "other": {"CommandLine": "b"}, "condition": "selection and other"}, False),
     ],
 )
 def test_missing_fields_decide(detection: Data, runs: bool) -> None:
-    found = ruleset(rule(detection, NETWORK))
+    found = ruleset(rule(json.loads(json.dumps(detection).replace("CommandLine", "Nowhere")), NETWORK))
     assert [one for one, _ in told(found)] == ([] if runs else ["FieldsMissing"])
     assert [one for one, _ in noted(found)] == (["WithoutFields"] if runs else [])
+    given = at_work(ruleset(rule(detection, NETWORK)), frozenset())  # by the process's create, but it is not asked for
+    assert [one for one, _ in told(given)] == ([] if runs else ["NeedsEnrich"])
+    assert [one for one, _ in noted(given)] == (["WithoutFields"] if runs else [])
 
 
 def test_a_condition_for_another_event_than_the_sources_is_told() -> None:

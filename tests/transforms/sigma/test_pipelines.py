@@ -8,8 +8,9 @@ import pytest
 
 from huntbeam.schemas.errors import UnusableError
 from huntbeam.transforms.sigma.events import SECURITY, SYSMON
+from huntbeam.transforms.sigma.fields import fields_of
 from huntbeam.transforms.sigma.readings import fold
-from huntbeam.transforms.sigma.sources import SYSMON_CATEGORIES, WINDOWS_CATEGORIES, fields_of
+from huntbeam.transforms.sigma.sources import SYSMON_CATEGORIES, WINDOWS_CATEGORIES
 from huntbeam.transforms.sigma.user_pipelines import UserPipeline, read_pipelines
 from tests.transforms.sigma.rules import PROCESS, event, hits, rule, ruleset, security, sysmon
 
