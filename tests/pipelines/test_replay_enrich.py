@@ -191,6 +191,34 @@ def test_what_cannot_be_used_is_said(
     assert said in capsys.readouterr().err
 
 
+def test_correlations_count_what_deferred_rules_find(tmp_path: Path, archive: Path, rules: Path) -> None:
+    rules.write_text(
+        RULES
+        + f"""---
+title: Libraries Of Unknown Processes
+id: 5e9a1a70-4a0e-4d7a-9d4e-0f3c5a7d1b23
+correlation:
+    type: event_count
+    rules: ["{LOADED}"]
+    group-by: [Computer]
+    timespan: 1h
+    condition: {{gte: 2}}
+"""
+    )
+    found = run_replay(tmp_path / "out", archive, options=("--rules", str(rules), "--enrich", "7"))
+    (alert,) = [row for row in found["alerts"] if row["rule_type"] != "rule"]
+    assert alert["contributing"] == sorted(row["event_uid"] for row in found["sysmon_enriched"])
+
+
+def test_samples_of_deferred_rules_are_tried(tmp_path: Path, rules: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    rules.write_text(RULES.split("---")[0])
+    for name, facts in (("fires", (create(1), create(2))), ("silent", (create(2), create(3)))):
+        sample = tmp_path / f"rules.{name}.ndjson"
+        sample.write_text("".join(json.dumps(wlb7(fact)) + "\n" for fact in facts))
+    assert main(["rules", "test", str(rules), "--strict"]) == 0
+    assert "1 rules tried on 2 samples: 0 failed" in capsys.readouterr().out
+
+
 def test_check_says_which_rules_need_it(rules: Path, capsys: pytest.CaptureFixture[str]) -> None:
     rules.write_text(RULES.replace("    condition: selection and not filter", "    condition: selection and filter"))
     assert main(["rules", "check", str(rules), "--strict"]) == 1

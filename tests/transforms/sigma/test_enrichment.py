@@ -14,7 +14,7 @@ from huntbeam.schemas.sysmon import ENRICHABLE
 from huntbeam.schemas.winlog import WinlogEvent, parse_record
 from huntbeam.transforms.sigma.alerts import Detector, with_context
 from huntbeam.transforms.sigma.compile import compile_loaded
-from huntbeam.transforms.sigma.enrichment import at_work, wanted
+from huntbeam.transforms.sigma.enrichment import at_work, deferred, wanted
 from huntbeam.transforms.sigma.events import sigma_event
 from huntbeam.transforms.sigma.expression import at_most, every, negated, some
 from huntbeam.transforms.sigma.fields import context_fields
@@ -198,6 +198,17 @@ def test_events_1_are_enriched_for_the_sake_of_rules_alone() -> None:
     assert wanted(ruleset(GRANDPARENT)) == {1}
     assert at_work(ruleset(GRANDPARENT), frozenset()).errors == ()
     assert wanted(ruleset(rule({"CommandLine": "x"}, NETWORK), rule({"Image": "x"}, PROCESS))) == frozenset()
+
+
+def test_the_rules_that_events_defer_are_a_small_set_that_finds_the_same() -> None:
+    others = [rule({"Image|endswith": f"\\{n}.exe"}, PROCESS) for n in range(50)]
+    rules = ruleset(*others, GRANDPARENT, rule({"CommandLine": "x"}, NETWORK))
+    few = RuleSet.unpack(deferred(rules, {1, 7}).pack())
+    assert [one.id for one in few.rules] == [GRANDPARENT["id"]]
+    assert len(few.atoms) < 8 < len(rules.atoms)
+    event, context = an_event(1, Image="C:\\b.exe"), {"GrandParentImage": "C:\\a.exe"}
+    found = [Detector(one, frozenset({1})).settle(event, MODE, [GRANDPARENT["id"]], context) for one in (few, rules)]
+    assert found[0] == found[1] is not None
 
 
 def test_a_rule_of_several_events_is_deferred_only_where_they_are_enriched() -> None:
