@@ -321,14 +321,15 @@ def _event_id(value: Json) -> int:
     return number
 
 
-def _record_id(*candidates: Json) -> int | str | None:
-    value = next((c for c in candidates if c is not None), None)
+def _record_id(value: Json, other: Json = None) -> int | str | None:
+    value = other if value is None else value
     number = integer(value)
     return number if number is not None else text(value)
 
 
-def _own_time(*candidates: Json) -> str | int | None:
-    value = next((c for c in candidates if c is not None), None)
+def _own_time(value: Json, second: Json = None, third: Json = None) -> str | int | None:
+    if value is None:
+        value = third if second is None else second
     return value if isinstance(value, int) and not isinstance(value, bool) else text(value)
 
 

@@ -33,10 +33,10 @@ _decode_frame = msgspec.msgpack.Decoder(Digested).decode
 
 
 class Task(msgspec.Struct, frozen=True):
-    """What a worker is asked to do."""
+    """What a worker is asked to do. The plan, whose rules are some megabytes, comes with the first task alone."""
 
     span: Span
-    plan: Plan
+    plan: Plan | None = None
 
 
 class WorkerError(RuntimeError):
@@ -129,8 +129,10 @@ class Scanner:
 
     def _converse(self, worker: subprocess.Popen[bytes]) -> None:
         assert worker.stdin is not None and worker.stdout is not None  # noqa: S101 - both are pipes
+        plan: Plan | None = self._plan
         while (span := self._next()) is not None:
-            _send(worker.stdin, _encode(Task(span, self._plan)))
+            _send(worker.stdin, _encode(Task(span, plan)))
+            plan = None
             while frame := _receive(worker.stdout):
                 if not self._put(frame):
                     return
@@ -188,9 +190,11 @@ def work(requests: IO[bytes], answers: IO[bytes]) -> None:
     """A worker's life: a task in, its frames and an empty one out."""
     gc.disable()  # rows refer to nothing that refers back
     decode = msgspec.msgpack.Decoder(Task).decode
+    plan = Plan()
     while request := _receive(requests):
         task = decode(request)
-        for digested in digest_span(task.span, task.plan):
+        plan = task.plan or plan
+        for digested in digest_span(task.span, plan):
             _send(answers, _encode(digested))
         _send(answers, b"")
 

@@ -11,7 +11,6 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Sequence
-from hashlib import sha256
 from weakref import ReferenceType, WeakValueDictionary, ref
 
 from msgspec.structs import replace
@@ -209,7 +208,7 @@ _making = threading.Lock()
 
 def rules_in_force(packed: bytes, watch: Watch | None = None, enrich: frozenset[int] = frozenset()) -> RulesInForce:
     """The one object of this process for a packed rule set; with a watch a thread keeps it up to date."""
-    key = sha256(packed).digest(), watch, enrich
+    key = packed, watch, enrich
     with _making:
         found = _made.get(key)
         if found is None:
@@ -228,7 +227,7 @@ def rules_beside(packed: bytes, watch: Watch | None, enrich: frozenset[int]) -> 
     matching = _watched.get(watch) if watch is not None else None
     if matching is not None:
         return matching
-    key = sha256(packed).digest(), watch, enrich
+    key = packed, watch, enrich
     with _making:
         found = _made.get(key)
         if found is None:

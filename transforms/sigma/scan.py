@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 
-from ahocorasick_rs import AhoCorasick
+from ahocorasick_rs import AhoCorasick, Implementation
 
 from huntbeam.schemas.values import Json
 from huntbeam.transforms.sigma.plan import ANYWHERE, END, START, WHOLE, Literal, Number
 from huntbeam.transforms.sigma.readings import fold, number, texts
 
+SMALL = 500  # texts of an automaton that is made larger to be a quarter faster
 REMEMBERED = 1_024  # values of a field; telemetry repeats itself
 REMEMBERED_LENGTH = 512  # characters of one at most: attackers fill no more than 2 MB a field
 
@@ -24,7 +25,9 @@ class _Automaton:
         self.atoms = list(atoms.values())
         self.length = max(map(len, atoms), default=0)
         patterns = list(map(_well_formed, atoms))
-        self._find = AhoCorasick(patterns, store_patterns=False).find_matches_as_indexes if patterns else None
+        kind = Implementation.DFA if len(patterns) <= SMALL else Implementation.ContiguousNFA
+        automaton = AhoCorasick(patterns, store_patterns=False, implementation=kind) if patterns else None
+        self._find = automaton.find_matches_as_indexes if automaton is not None else None
 
     def find(self, text: str) -> Sequence[tuple[int, int, int]]:
         """The number of each text that is found, and where it begins and ends."""
