@@ -1,4 +1,4 @@
-"""`huntbeam stack`: a local Kafka, Flink and Beam, for trying the stream out and for its tests."""
+"""`huntbeam stack`: a local Kafka, Flink and Beam, if wanted a search server; for trying out and for tests."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from huntbeam.runners.stack.state import SEARCH
 
 if TYPE_CHECKING:
     from huntbeam.runners.stack.stack import Stack
@@ -22,6 +24,8 @@ _PORTS = {
     "artifact": "the job server's artifacts",
     "expansion": "the expansion service",
     "workers": "the pool of Python workers",
+    "opensearch": "OpenSearch, below 9300",
+    "elasticsearch": "Elasticsearch, below 9300",
 }
 
 
@@ -65,6 +69,14 @@ def _add_up(parser: argparse.ArgumentParser) -> None:
         type=Path,
         help="the jar of Beam's Flink job server, in place of jars from Maven (default: HUNTBEAM_JOB_SERVER_JAR)",
     )
+    parser.add_argument(
+        "--with",
+        dest="search",
+        action="append",
+        default=[],
+        choices=SEARCH,
+        help="a search server, too; repeatable; the stack keeps it until `down`",
+    )
     parser.add_argument("--quiet", action="store_true", help="no progress lines")
     for name, what in _PORTS.items():
         parser.add_argument(f"--{name}_port", type=_port, metavar="PORT", help=f"{what} (default: a free one)")
@@ -79,6 +91,7 @@ def _up(args: argparse.Namespace) -> None:
         ports={name: port for name, port in given.items() if port},
         task_slots=args.task_slots,
         job_server_jar=args.job_server_jar,
+        search=args.search,
     )
     say(OPEN)
 
@@ -109,10 +122,13 @@ def _env(args: argparse.Namespace) -> None:
         "JOB_ENDPOINT": addresses.job_endpoint,
         "EXPANSION_SERVICE": addresses.expansion,
         "WORKER_POOL": addresses.worker_pool,
+        "OPENSEARCH_URL": addresses.opensearch,
+        "ELASTICSEARCH_URL": addresses.elasticsearch,
         "STACK_HOME": str(stack.home),
     }
     for name, value in values.items():
-        print(f"{name}={value}")
+        if value is not None:
+            print(f"{name}={value}")
 
 
 def _stack(args: argparse.Namespace, say: Callable[[str], None]) -> Stack:

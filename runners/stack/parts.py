@@ -21,6 +21,7 @@ from huntbeam.runners.stack.versions import (
     FLINK_SERIES,
     KAFKA,
     KAFKA_ARTIFACTS,
+    SEARCH_ARTIFACTS,
     Artifact,
 )
 from huntbeam.schemas.errors import UnusableError
@@ -44,11 +45,11 @@ class Parts(NamedTuple):
 
     def kafka_class_path(self) -> str:
         """The broker and its tools."""
-        return f"{self.kafka / _JARS}/*"
+        return class_path(self.kafka)
 
     def beam_class_path(self) -> str:
         """The job server and the expansion service."""
-        return str(self.beam) if self.beam.is_file() else f"{self.beam / _JARS}/*"
+        return str(self.beam) if self.beam.is_file() else class_path(self.beam)
 
     def flink_class_path(self) -> str:
         """The job and the task manager: Flink's jars, then Beam's without what Flink brings."""
@@ -59,6 +60,28 @@ class Parts(NamedTuple):
     def small_jar(self) -> Path:
         """A jar that costs nothing to send: the expansion service wants to name at least one."""
         return min(self.kafka.rglob("*.jar"), key=lambda jar: jar.stat().st_size)
+
+
+def search_jars(cache: Path, name: str) -> Path:
+    """Where the jars of a search server are, fetched or not."""
+    artifact = SEARCH_ARTIFACTS[name]
+    return cache / _name(f"{name}-{artifact.version}", pom((artifact,)))
+
+
+def fetch_search(cache: Path, name: str, say: Say) -> Path:
+    """The same, fetched if the cache lacks them."""
+    folder = search_jars(cache, name)
+    if not folder.exists():
+        with locked(cache, ".lock", say):
+            if not folder.exists():
+                say(f"fetching {folder.name} through Maven")
+                _aside(folder, partial(_maven, (SEARCH_ARTIFACTS[name],)))
+    return folder
+
+
+def class_path(folder: Path) -> str:
+    """All jars that Maven fetched into a folder."""
+    return f"{folder / _JARS}/*"
 
 
 def parts(cache: Path, job_server_jar: Path | None) -> Parts:

@@ -1,4 +1,4 @@
-"""The six parts: each one's command, its settings on disk, its address, and how to know that it answers."""
+"""The parts: each one's command, its settings on disk, its address, and how to know that it answers."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
-from huntbeam.runners.stack import broker, flink
-from huntbeam.runners.stack.parts import Parts
+from huntbeam.runners.stack import broker, flink, search
+from huntbeam.runners.stack.parts import Parts, class_path
 from huntbeam.runners.stack.state import HOST, Settings, answers
 
 NAMES = ("kafka", "jobmanager", "taskmanager", "jobserver", "expansion", "workers")
@@ -25,6 +25,8 @@ PORT_OF = {
     "jobserver": ("job", "artifact"),
     "expansion": ("expansion",),
     "workers": ("workers",),
+    "opensearch": ("opensearch",),
+    "elasticsearch": ("elasticsearch",),
 }
 _SHORT = ("-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1")  # up sooner, with less; these never see an event
 
@@ -71,8 +73,10 @@ def address(name: str, settings: Settings) -> str:
     return f"{HOST}:{settings.ports[PORT_OF[name][0]]}"
 
 
-def services(settings: Settings, layout: Layout, parts: Parts, java: str) -> dict[str, Service]:
-    """All parts, in the order of NAMES."""
+def services(
+    settings: Settings, layout: Layout, parts: Parts, search_jars: Mapping[str, Path], java: str
+) -> dict[str, Service]:
+    """All parts, in the order of NAMES, and the search servers whose jars are given."""
     every = (
         _kafka(settings, layout, parts, java),
         _job_manager(settings, layout, parts, java),
@@ -80,6 +84,7 @@ def services(settings: Settings, layout: Layout, parts: Parts, java: str) -> dic
         _job_server(settings, layout, parts, java),
         _expansion(settings, parts, java),
         _workers(settings),
+        *(search_service(name, jars, settings, layout, java) for name, jars in search_jars.items()),
     )
     return {service.name: service for service in every}
 
@@ -159,6 +164,20 @@ def _workers(settings: Settings) -> Service:
     return Service("workers", _always(command), lambda _: answers(port), _nothing)
 
 
+def search_service(name: str, jars: Path, settings: Settings, layout: Layout, java: str) -> Service:
+    """OpenSearch or Elasticsearch, which need none of the other parts."""
+    home, port = layout.data / name, settings.ports[name]
+
+    def prepare() -> None:
+        (home / "tmp").mkdir(parents=True, exist_ok=True, mode=0o700)
+        (layout.conf / name).mkdir(exist_ok=True, mode=0o700)
+        _write(layout.conf / name / f"{name}.yml", search.SETTINGS)
+
+    command = [java, "-Xms256m", "-Xmx512m", *_SHORT, "-cp", class_path(jars)]
+    command += search.arguments(name, port, home, layout.conf / name, layout.logs)
+    return Service(name, _always(command), lambda _: _json(f"http://{HOST}:{port}/") is not None, prepare)
+
+
 def kafka_answers(port: int) -> bool:
     """Whether the broker gives its metadata."""
     if not answers(port):  # the client would complain on standard error
@@ -181,8 +200,12 @@ def _has_task_manager(settings: Settings, mark: str) -> bool:
 
 
 def _rest(settings: Settings, what: str) -> dict[str, Any] | None:
+    return _json(f"http://{address('jobmanager', settings)}/{what}")
+
+
+def _json(url: str) -> dict[str, Any] | None:
     try:
-        with urllib.request.urlopen(f"http://{address('jobmanager', settings)}/{what}", timeout=2) as answer:
+        with urllib.request.urlopen(url, timeout=2) as answer:  # noqa: S310 - our own server on loopback
             found: dict[str, Any] = json.load(answer)
     except (OSError, ValueError):
         return None

@@ -15,7 +15,7 @@ import msgspec
 from huntbeam.runners.folders import cache_folder, folder_in, state_folder
 from huntbeam.runners.stack import processes, state
 from huntbeam.runners.stack.java import find_java
-from huntbeam.runners.stack.parts import Say, fetch
+from huntbeam.runners.stack.parts import Say, fetch, fetch_search
 from huntbeam.runners.stack.processes import Running
 from huntbeam.runners.stack.services import NAMES, PORT_OF, Layout, Service, address, services
 from huntbeam.runners.stack.state import Settings, State
@@ -43,13 +43,15 @@ _TELLING = re.compile(r"\b(ERROR|FATAL|SEVERE)\b|(Exception|Error)\b")
 
 
 class Addresses(NamedTuple):
-    """Where the parts are reached: HOST:PORT each, Flink's REST as a URL."""
+    """Where the parts are reached: HOST:PORT each, Flink's REST and the search servers as URLs."""
 
     kafka: str
     flink_rest: str
     job_endpoint: str
     expansion: str
     worker_pool: str
+    opensearch: str | None = None  # a stack has it when it was asked for it
+    elasticsearch: str | None = None
 
 
 class Part(NamedTuple):
@@ -92,11 +94,12 @@ class Stack:
         task_slots: int | None = None,
         kafka_properties: Mapping[str, str] | None = None,
         job_server_jar: Path | None = None,
+        search: Iterable[str] = (),
     ) -> Addresses:
         """Starts what does not run, and returns when everything answers. None of the settings: as it is, else 4 slots.
 
         `ports` by the names in state.PORTS. `kafka_properties` are lines of server.properties; further `listeners`
-        stand beside the plain one.
+        stand beside the plain one. `search` names search servers (state.SEARCH), beside those that it has already.
         """
         java = find_java()
         self._check_folders()
@@ -106,7 +109,8 @@ class Stack:
             if found is None:
                 found = State(self._new_settings(wanted))
             self._compare(found.settings, wanted)
-            self._start(_ORDER, found, java)
+            found = msgspec.structs.replace(found, settings=_with_search(found.settings, search, ports or {}))
+            self._start((*_ORDER, *found.settings.search), found, java)
         return _addresses(found.settings)
 
     def down(self, *, delete: bool = False) -> bool:
@@ -130,7 +134,7 @@ class Stack:
         found = state.load(self.home)
         if found is None:
             return []
-        return [Part(name, _pid(found, name), address(name, found.settings)) for name in NAMES]
+        return [Part(name, _pid(found, name), address(name, found.settings)) for name in _names(found)]
 
     def addresses(self) -> Addresses:
         """Where the parts are, or will be when they are started again."""
@@ -154,10 +158,10 @@ class Stack:
 
     @contextmanager
     def _changing(self, names: Iterable[str]) -> Iterator[State]:
-        unknown = [name for name in names if name not in NAMES]
+        there = _names(self._load())
+        unknown = [name for name in names if name not in there]
         if unknown:
-            raise UnusableError(f"the stack has no part {unknown[0]!r}; its parts are {', '.join(NAMES)}")
-        self._load()
+            raise UnusableError(f"the stack has no part {unknown[0]!r}; its parts are {', '.join(there)}")
         with locked(self.home, _LOCK, self._say):
             yield self._load()
 
@@ -174,7 +178,9 @@ class Stack:
     def _compare(self, settings: Settings, wanted: Mapping[str, Any]) -> None:
         have = msgspec.to_builtins(settings)
         for name, value in wanted.items():
-            if value != have[name] and not (name == "ports" and value.items() <= have[name].items()):
+            if name == "ports":  # those of a search server that is new are no difference
+                value = {**have[name], **{part: value[part] for part in value if part not in _absent(settings)}}
+            if value != have[name]:
                 raise UnusableError(
                     f"the stack at {self.home} was started with other {name.replace('_', ' ')}; stop it first: "
                     "huntbeam stack down"
@@ -182,9 +188,11 @@ class Stack:
 
     def _start(self, names: Iterable[str], found: State, java: str) -> None:
         jar = found.settings.job_server_jar
-        parts = fetch(Path(found.settings.cache), Path(jar) if jar else None, self._say)
+        cache = Path(found.settings.cache)
+        parts = fetch(cache, Path(jar) if jar else None, self._say)
+        search_jars = {name: fetch_search(cache, name, self._say) for name in found.settings.search}
         self._layout.make()
-        every = services(found.settings, self._layout, parts, java)
+        every = services(found.settings, self._layout, parts, search_jars, java)
         running = {name: run for name, run in found.processes.items() if processes.alive(run)}
         before = found.processes
         started: list[Running] = []
@@ -287,7 +295,31 @@ def _addresses(settings: Settings) -> Addresses:
         job_endpoint=address("jobserver", settings),
         expansion=address("expansion", settings),
         worker_pool=address("workers", settings),
+        **{name: f"http://{address(name, settings)}" for name in settings.search},
     )
+
+
+def _names(found: State) -> tuple[str, ...]:
+    return (*NAMES, *found.settings.search)
+
+
+def _absent(settings: Settings) -> list[str]:
+    """The search servers that a stack has not."""
+    return [name for name in state.SEARCH if name not in settings.search]
+
+
+def _with_search(settings: Settings, search: Iterable[str], ports: Mapping[str, int]) -> Settings:
+    """The settings with further search servers, each at a port that it keeps."""
+    absent = _absent(settings)
+    new = [name for name in absent if name in search]
+    for name in absent:
+        if name in ports and name not in new:
+            raise UnusableError(f"--{name}_port is the port of a server that was not asked for; add --with {name}")
+    if not new:
+        return settings
+    chosen = state.choose_ports({name: port for name, port in ports.items() if name in new}, new)
+    found = {name: chosen[name] for name in new}
+    return msgspec.structs.replace(settings, search=(*settings.search, *new), ports=settings.ports | found)
 
 
 def _pid(found: State, name: str) -> int | None:

@@ -26,6 +26,8 @@ PORTS = (
     "expansion",
     "workers",
 )
+SEARCH = ("opensearch", "elasticsearch")  # parts that a stack has only when it was asked for them
+_SEARCH_FREE = range(9_201, 9_300)  # what starts these servers takes no higher port
 _FREE = range(20_000, 32_000)  # below the ports that Linux gives to outgoing connections, so that none is taken later
 _NAME = "stack.json"
 
@@ -38,6 +40,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     task_slots: int
     kafka_properties: dict[str, str] = {}
     job_server_jar: str | None = None
+    search: tuple[str, ...] = ()  # names in SEARCH
 
 
 class State(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -75,13 +78,20 @@ def remove(home: Path) -> None:
     (home / _NAME).unlink(missing_ok=True)
 
 
-def choose_ports(given: Mapping[str, int]) -> dict[str, int]:
-    """A port for each name in PORTS: the given one, else a free one."""
+def choose_ports(given: Mapping[str, int], search: Iterable[str] = ()) -> dict[str, int]:
+    """A port for each name in PORTS and in `search`: the given one, else a free one."""
+    high = [name for name in SEARCH if given.get(name, 0) >= _SEARCH_FREE.stop]
+    if high:
+        raise UnusableError(
+            f"--{high[0]}_port {given[high[0]]}: this server takes ports below {_SEARCH_FREE.stop} only"
+        )
     twice = [port for port in given.values() if list(given.values()).count(port) > 1]
     if twice:
         raise UnusableError(f"port {twice[0]} is given to two services; give each its own")
     free = iter(_free(len(PORTS), set(given.values())))
-    return {name: given.get(name) or next(free) for name in PORTS}
+    ports = {name: given.get(name) or next(free) for name in PORTS}
+    low = iter(_free(len(SEARCH), set(given.values()), _SEARCH_FREE))
+    return ports | {name: given.get(name) or next(low) for name in search}
 
 
 def taken(port: int) -> bool:
@@ -99,16 +109,16 @@ def answers(port: int) -> bool:
         return False
 
 
-def _free(count: int, but: Iterable[int]) -> list[int]:
+def _free(count: int, but: Iterable[int], among: range = _FREE) -> list[int]:
     found: list[int] = []
     with ExitStack() as held:
-        for port in random.sample(_FREE, len(_FREE)):  # two stacks that start at once shall not try the same ones
+        for port in random.sample(among, len(among)):  # two stacks that start at once shall not try the same ones
             probe = held.enter_context(socket.socket())
             if port not in but and _binds(probe, port):
                 found.append(port)
             if len(found) == count:
                 return found
-    raise UnusableError(f"there are no {count} free ports from {_FREE.start} to {_FREE.stop - 1}; give ports")
+    raise UnusableError(f"there are no {count} free ports from {among.start} to {among.stop - 1}; give ports")
 
 
 def _binds(probe: socket.socket, port: int) -> bool:

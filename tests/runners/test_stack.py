@@ -17,13 +17,13 @@ import msgspec
 import pytest
 
 from huntbeam.runners.cli import main
-from huntbeam.runners.stack import broker, flink, processes, state, versions
+from huntbeam.runners.stack import broker, flink, processes, search, state, versions
 from huntbeam.runners.stack.java import find_java
 from huntbeam.runners.stack.parts import Parts, fetch, parts, pom
 from huntbeam.runners.stack.processes import Running
 from huntbeam.runners.stack.services import NAMES, PORT_OF
 from huntbeam.runners.stack.stack import Stack, last_words, running_addresses
-from huntbeam.runners.stack.state import PORTS, Settings, State
+from huntbeam.runners.stack.state import PORTS, SEARCH, Settings, State
 from huntbeam.schemas.errors import UnusableError
 from huntbeam.transforms.locks import locked
 
@@ -75,8 +75,19 @@ class TestPorts:
         assert not state.answers(port)
 
     def test_every_port_belongs_to_one_part(self) -> None:
-        assert tuple(PORT_OF) == NAMES
-        assert sorted(name for names in PORT_OF.values() for name in names) == sorted(PORTS)
+        assert tuple(PORT_OF) == (*NAMES, *SEARCH)
+        assert sorted(name for names in PORT_OF.values() for name in names) == sorted((*PORTS, *SEARCH))
+
+    def test_a_search_server_has_one_that_its_runner_takes(self) -> None:
+        ports = state.choose_ports({}, ["opensearch"])
+        assert list(ports) == [*PORTS, "opensearch"]
+        assert 9_201 <= ports["opensearch"] < 9_300
+        assert search.arguments("opensearch", 9_250, Path("/h"), Path("/c"), Path("/l"))[6:8] == [
+            "-baseHttpPort",
+            "9249",
+        ]
+        with pytest.raises(UnusableError, match=r"--elasticsearch_port 9300: .*below 9300"):
+            state.choose_ports({"elasticsearch": 9_300}, ["elasticsearch"])
 
 
 class TestState:
