@@ -30,6 +30,7 @@ setup(
         "pyarrow>=16,<26",  # Parquet files; the upper bound is Beam's
         "pysigma>=2.0.1,<2.1",  # parses Sigma; a minor release may change how modifiers come out
         "pyyaml>=6,<7",  # rule files, by its safe loader alone, each document with its line
+        "urllib3>=2,<3",  # search servers: connections that are kept, TLS; no settings of its own from the environment
         "rich>=13,<16",  # progress bar and closing table
     ],
     extras_require={

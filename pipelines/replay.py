@@ -9,6 +9,8 @@ import apache_beam as beam
 from apache_beam.metrics import Metrics
 
 from huntbeam.pipelines.graph import Steps, build
+from huntbeam.pipelines.index_options import Indexing
+from huntbeam.pipelines.indexing import index, tallies
 from huntbeam.schemas import streams
 from huntbeam.schemas.alert import Alert
 from huntbeam.schemas.ecs import AlertFormat
@@ -18,6 +20,7 @@ from huntbeam.transforms.read import Span
 from huntbeam.transforms.report import ReportPart, WrittenFile, alert_counts
 from huntbeam.transforms.row_writers import Format
 from huntbeam.transforms.scan import Scanner, claim
+from huntbeam.transforms.search_bulk import Written
 from huntbeam.transforms.write import WriteManifest, WriteRows
 
 
@@ -33,6 +36,7 @@ class Replay:
     manifest: str
     publish: PublishResults | None = None  # in the job; else whoever runs it publishes the files
     alerts: AlertFormat = AlertFormat.COLUMNS
+    index: Indexing | None = None
     ticket: str = ""  # of a scanner that reads already (scan.prepare); without one each span is read where it lands
 
 
@@ -40,14 +44,19 @@ def replay(pipeline: beam.Pipeline, job: Replay) -> None:
     """Wires the graph between the archive and the files."""
     digested = pipeline | "Read" >> ReadArchive(job.spans, job.plan, job.ticket)
     report = digested | "Report" >> beam.Map(_report)
+    parts = [report]
     rows = build(digested, job.steps)
+    if job.index is not None:
+        rows, documents = index(rows, job.index)
+        parts.append(documents | "Indexed" >> beam.Map(_indexed))
     files = [
         batches | f"Write_{stream}" >> WriteRows(stream, job.aside, job.format, alerts=job.alerts)
         for stream, batches in rows.items()
     ]
-    written = files | "Files" >> beam.Flatten() | "Written" >> beam.Map(_written)
-    alerts = [rows[streams.ALERTS] | "CountAlerts" >> beam.Map(_alerts)] if streams.ALERTS in rows else []
-    whole = [report, written, *alerts] | "Reports" >> beam.Flatten() | "Manifest" >> WriteManifest(job.manifest)
+    parts.append(files | "Files" >> beam.Flatten() | "Written" >> beam.Map(_written))
+    if streams.ALERTS in rows:
+        parts.append(rows[streams.ALERTS] | "CountAlerts" >> beam.Map(_alerts))
+    whole = parts | "Reports" >> beam.Flatten() | "Manifest" >> WriteManifest(job.manifest)
     if job.publish is not None:
         whole | "Results" >> job.publish
 
@@ -62,6 +71,10 @@ def _alerts(batch: Sequence[Alert]) -> ReportPart:
 
 def _written(file: WrittenFile) -> ReportPart:
     return ReportPart(files=[file])
+
+
+def _indexed(written: Written) -> ReportPart:
+    return ReportPart(tallies=tallies(written))
 
 
 @dataclass

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from huntbeam.pipelines.counters import COUNTERS_HELP
 from huntbeam.pipelines.dataflow_options import DATAFLOW, DataflowOptions, add_dataflow_arguments, dataflow_options
+from huntbeam.pipelines.index_options import Indexing, add_index_arguments, indexing
 from huntbeam.pipelines.options import OptionError, StepOptions, add_step_arguments, refuse_ecs, step_values
 from huntbeam.schemas.clock import instant, parse_time
 
@@ -30,6 +31,7 @@ class ReplayOptions(StepOptions):
     dataflow: DataflowOptions | None  # None: on this machine
     quiet: bool
     verbose: bool
+    index: Indexing | None
     beam: tuple[str, ...]
 
 
@@ -40,6 +42,7 @@ examples:
   huntbeam replay --input gs://bucket/winlogbeat/2026-11-* --output gs://bucket/out --event_time auto
   huntbeam replay --input logs/ --output out --enrich 1,3,7,8,10,11,12,13,22 --ancestry 8
   zcat day.json.gz | huntbeam replay --input - --output out --since 2026-11-20T08:00:00Z --host 'ws-*'
+  huntbeam replay --input logs/ --output out --index https://search:9200 --index_auth file:login --index_ca ca.pem
 
 {COUNTERS_HELP}
 exit codes:
@@ -84,6 +87,7 @@ def add_replay_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="N",
         help=f"with --enrich: list the ancestors of each process, at most N of them (up to {MOST_ANCESTORS})",
     )
+    add_index_arguments(parser)
     add_dataflow_arguments(parser)
     run = parser.add_argument_group("running")
     run.add_argument("--workers", type=int, metavar="N", help="reading processes (default: one a core; 0: none)")
@@ -119,6 +123,7 @@ def replay_options(args: argparse.Namespace) -> ReplayOptions:
         dataflow=dataflow_options(args),
         quiet=args.quiet,
         verbose=args.verbose,
+        index=indexing(args, "10m"),
         beam=tuple(args.beam),
     )
 

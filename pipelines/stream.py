@@ -9,6 +9,8 @@ from typing import Protocol
 import apache_beam as beam
 
 from huntbeam.pipelines.graph import Steps, build
+from huntbeam.pipelines.index_options import Indexing
+from huntbeam.pipelines.indexing import index
 from huntbeam.transforms.digest import Plan
 from huntbeam.transforms.digest_records import DigestRecords
 from huntbeam.transforms.kafka_io import Sink
@@ -35,6 +37,7 @@ class Stream:
     steps: Steps
     sinks: Sequence[Sink]
     seeds: Seeds | None = None
+    index: Indexing | None = None
 
 
 class Ends(Protocol):
@@ -53,6 +56,8 @@ def stream(pipeline: beam.Pipeline, job: Stream, ends: Ends) -> None:
     if job.seeds is not None:
         digested.append(_seeded(pipeline, job.seeds, ends))
     rows = build(digested | "Topics" >> beam.Flatten(), job.steps)
+    if job.index is not None:
+        rows, _ = index(rows, job.index)
     for sink in job.sinks:
         rows[sink.stream] | f"Write_{sink.stream}" >> ends.write(sink)
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from huntbeam.pipelines.counters import COUNTERS_HELP
 from huntbeam.pipelines.dataflow_options import DATAFLOW, DataflowOptions, add_dataflow_arguments, dataflow_options
+from huntbeam.pipelines.index_options import Indexing, add_index_arguments, indexing
 from huntbeam.pipelines.options import (
     OptionError,
     StepOptions,
@@ -65,6 +66,7 @@ class StreamOptions(StepOptions):
     dataflow: DataflowOptions | None
     quiet: bool
     verbose: bool
+    index: Indexing | None
     beam: tuple[str, ...]
 
 
@@ -75,6 +77,7 @@ examples:
   huntbeam stream --bootstrap_servers broker:9093 --kafka_config client.properties --input_topic winlogbeat --on flink
   huntbeam stream --input_topic winlogbeat --on flink --enrich 3,7,8,10,11,12,13,22 --rules rules/
   huntbeam stream --input_topic winlogbeat --on direct --max_records 100000
+  huntbeam stream --input_topic winlogbeat --on flink --index https://search:9200 --index_auth file:/etc/huntbeam/login
 
 time: rows wait by Kafka's append time, never by a host's clock. A topic whose message.timestamp.type is not
 LogAppendTime is read with the time of reading instead, and the start says so; `huntbeam topics create` makes it right.
@@ -100,6 +103,7 @@ def add_stream_arguments(parser: argparse.ArgumentParser) -> None:
     _add_topics(parser)
     steps = add_step_arguments(parser)
     _add_waits(steps)
+    add_index_arguments(parser)
     _add_flink(parser)
     add_dataflow_arguments(parser)
     run = parser.add_argument_group("running")
@@ -237,6 +241,7 @@ def stream_options(args: argparse.Namespace) -> StreamOptions:
         dataflow=dataflow_options(args),
         quiet=args.quiet,
         verbose=args.verbose,
+        index=indexing(args),
         beam=tuple(args.beam),
     )
 

@@ -14,6 +14,7 @@ from huntbeam.runners.commands import (
     baseline,
     collect,
     doctor,
+    index,
     jobs,
     peek,
     replay,
@@ -26,7 +27,7 @@ from huntbeam.runners.commands import (
 from huntbeam.runners.signals import Heard
 from huntbeam.schemas.errors import UnusableError
 
-_COMMANDS = (replay, stream, rules, baseline, collect, jobs, stack, topics, peek, archive, doctor, workers)
+_COMMANDS = (replay, stream, rules, index, baseline, collect, jobs, stack, topics, peek, archive, doctor, workers)
 
 DONE, FAILED, UNUSABLE, INTERRUPTED = 0, 1, 2, 130
 

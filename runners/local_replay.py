@@ -15,7 +15,9 @@ from apache_beam.runners.portability.fn_api_runner import FnApiRunner
 from huntbeam.pipelines.graph import Steps, output_streams
 from huntbeam.pipelines.replay import Replay, replay
 from huntbeam.pipelines.replay_options import ReplayOptions
+from huntbeam.runners.console import said
 from huntbeam.runners.plans import Planned, enrichment_of
+from huntbeam.runners.search.ready import look
 from huntbeam.schemas.streams import ALERTS, EVENTS, STREAMS
 from huntbeam.transforms.digest import Plan
 from huntbeam.transforms.enrich_rows import EnrichedRowsFn
@@ -53,7 +55,9 @@ def replay_job(
     """A replay that writes into a folder aside."""
     manifest = FileSystems.join(aside, MANIFEST)
     form = Format(options.format)
-    return Replay(spans, plan, steps, form, aside, manifest, alerts=options.alert_format, ticket=ticket)
+    return Replay(
+        spans, plan, steps, form, aside, manifest, alerts=options.alert_format, index=options.index, ticket=ticket
+    )
 
 
 def execute(
@@ -62,8 +66,10 @@ def execute(
     """Builds and runs the graph; gives the rows of each stream and the report. On failure the output is as it was."""
     beam_options = PipelineOptions(list(options.beam))
     FileSystems.set_options(beam_options)
-    aside = prepare(options.output, options.overwrite)
     steps = steps_of(options, planned)
+    if options.index is not None:
+        look(options.index, output_streams(steps), said(options.quiet))
+    aside = prepare(options.output, options.overwrite)
     job = replay_job(options, spans, planned.plan, steps, aside, ticket=ticket)
     try:
         with beam.Pipeline(runner=FnApiRunner(), options=beam_options) as pipeline:

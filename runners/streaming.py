@@ -21,6 +21,7 @@ from huntbeam.runners.kafka.properties import client_config
 from huntbeam.runners.kafka.topics import ensure_topics, output_topic
 from huntbeam.runners.plans import enrichment_of, plan_of
 from huntbeam.runners.rule_sets import absolute
+from huntbeam.runners.search.ready import look
 from huntbeam.schemas.streams import EVENTS
 from huntbeam.transforms.kafka_io import Sink
 
@@ -36,6 +37,8 @@ def run_stream(args: argparse.Namespace) -> int | None:
     found = passed(_needs(options, config))
     read_time = by_read_time(found)
     job = stream_job(options, bool(read_time))
+    if options.index is not None:
+        look(options.index, output_streams(job.steps), said(options.quiet))
     with explained(config):
         client = admin(config)
         made = ensure_topics(client, [_spec(sink) for sink in job.sinks])
@@ -116,7 +119,7 @@ def stream_job(options: StreamOptions, read_time: bool) -> Stream:
         Sink(stream, options.outputs[stream], options.encoding, options.max_record_bytes, options.alert_format)
         for stream in output_streams(steps)
     ]
-    return Stream(options.topics, planned.plan, steps, sinks, _seeds(options))
+    return Stream(options.topics, planned.plan, steps, sinks, _seeds(options), options.index)
 
 
 def _seeds(options: StreamOptions) -> Seeds | None:

@@ -15,6 +15,7 @@ from huntbeam.schemas.record import Column, Kind, columns
 _TYPES: dict[Kind, pa.DataType] = {
     Kind.TEXT: pa.string(),
     Kind.GUID: pa.string(),
+    Kind.IP: pa.string(),
     Kind.INTEGER: pa.int64(),
     Kind.NUMBER: pa.float64(),
     Kind.BOOLEAN: pa.bool_(),

@@ -18,6 +18,7 @@ NAMESPACE = "huntbeam"
 _TYPES: dict[Kind, Any] = {
     Kind.TEXT: "string",
     Kind.GUID: "string",
+    Kind.IP: "string",
     Kind.INTEGER: "long",
     Kind.NUMBER: "double",
     Kind.BOOLEAN: "boolean",

@@ -20,7 +20,7 @@ Made from the declarations in `schemas/`; do not edit: `python -m huntbeam.schem
 
 | type | JSON | Parquet | Avro |
 | --- | --- | --- | --- |
-| text, guid | string | string | string |
+| text, guid, ip | string | string | string |
 | integer | number | int64 | long |
 | number | number | double | double |
 | boolean | true, false | bool | boolean |

@@ -22,6 +22,7 @@ class Kind(StrEnum):
     TEXT_MAP = "text_map"  # name -> value; in Parquet and Avro both are text
     INTEGER_MAP = "integer_map"  # name -> 64 bit integer
     TEXT_LIST = "text_list"
+    IP = "ip"  # IPv4 or IPv6 address as text
 
 
 class Column(NamedTuple):

@@ -28,7 +28,12 @@ Row = SysmonEvent | ProcessCreate | ContextCreate | NetworkConnect | ProcessCont
 R = TypeVar("R", SysmonEvent, ProcessCreate, ContextCreate, NetworkConnect, ProcessContext, EventHead)
 Key = tuple[str, str]  # host in lower case, ProcessGuid
 
-_CONVERT: dict[Kind, Callable[[Json], object]] = {Kind.TEXT: text, Kind.INTEGER: integer, Kind.GUID: guid}
+_CONVERT: dict[Kind, Callable[[Json], object]] = {
+    Kind.TEXT: text,
+    Kind.IP: text,
+    Kind.INTEGER: integer,
+    Kind.GUID: guid,
+}
 _HEAD = 1  # columns before the event data's: the event time
 _TAIL = 7  # and behind it: event_id, source_name, log_name, host, event_uid, clock_skew_ms, event_time_source
 

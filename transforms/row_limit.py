@@ -72,7 +72,7 @@ def cut_text(text: str, limit: int, size: Size) -> str:
 def _texts(row: msgspec.Struct) -> Iterator[_Text]:
     for column in columns(type(row)):
         value = getattr(row, column.name)
-        if column.kind is Kind.TEXT and isinstance(value, str) and column.name not in _KEPT:
+        if column.kind in (Kind.TEXT, Kind.IP) and isinstance(value, str) and column.name not in _KEPT:
             yield _Text(column.name, None, value)
         elif column.kind is Kind.TEXT_MAP:
             yield from (_Text(column.name, name, text) for name, text in value.items() if isinstance(text, str))

@@ -51,7 +51,7 @@ def row_type(event_id: int) -> type[ProcessCreate | NetworkConnect | SysmonEvent
 
 def countable(event_id: int) -> list[str]:
     """The columns that a counter of an event id may name."""
-    return [c.name for c in columns(row_type(event_id)) if c.kind in (Kind.TEXT, Kind.INTEGER, Kind.GUID)]
+    return [c.name for c in columns(row_type(event_id)) if c.kind in (Kind.TEXT, Kind.INTEGER, Kind.GUID, Kind.IP)]
 
 
 class _Compiled(NamedTuple):

@@ -1,0 +1,1 @@
+"""Search servers: what is set up there, and the dashboards."""
