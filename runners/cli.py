@@ -13,6 +13,7 @@ from huntbeam.runners.commands import (
     archive,
     baseline,
     collect,
+    dashboards,
     doctor,
     index,
     jobs,
@@ -27,7 +28,22 @@ from huntbeam.runners.commands import (
 from huntbeam.runners.signals import Heard
 from huntbeam.schemas.errors import UnusableError
 
-_COMMANDS = (replay, stream, rules, index, baseline, collect, jobs, stack, topics, peek, archive, doctor, workers)
+_COMMANDS = (
+    replay,
+    stream,
+    rules,
+    index,
+    dashboards,
+    baseline,
+    collect,
+    jobs,
+    stack,
+    topics,
+    peek,
+    archive,
+    doctor,
+    workers,
+)
 
 DONE, FAILED, UNUSABLE, INTERRUPTED = 0, 1, 2, 130
 

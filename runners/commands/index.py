@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from huntbeam.pipelines.index_options import add_server_arguments
 from huntbeam.pipelines.options import OptionError, duration
+from huntbeam.runners.commands.dashboards import put_dashboards
 
 if TYPE_CHECKING:
     from huntbeam.runners.search.templates import Layout
@@ -47,6 +48,7 @@ def add(commands: Any) -> None:
     setup.add_argument("--retention", metavar="TIME", help="delete an index this long after it was made, such as 90d")
     setup.add_argument("--shards", type=int, default=1, metavar="N", help="of an index, which is one day (default: 1)")
     setup.add_argument("--replicas", type=int, metavar="N", help="of an index (default: the server's)")
+    setup.add_argument("--dashboards", metavar="URL", help="put the dashboards there, too: https://HOST:5601")
     _action(actions, "show", "what is there", _show)
     remove = _action(actions, "remove", "remove templates and policy", _remove)
     remove.add_argument("--delete_data", action="store_true", help="and all indexes with their documents")
@@ -72,6 +74,10 @@ def _setup(args: argparse.Namespace) -> None:
     with connected(_server(args)) as (client, version):
         _say(f"{version} at {client.server.url}")
         setup(client, version, layout, _say)
+    if args.dashboards:
+        put_dashboards(args)
+    else:
+        _say("dashboards: give --dashboards URL, or load the file that `huntbeam dashboards export` writes")
 
 
 def _show(args: argparse.Namespace) -> None:

@@ -27,6 +27,7 @@ _TEXT = st.text() | st.sampled_from(
 _VALUES: dict[Kind, st.SearchStrategy[Any]] = {
     Kind.TEXT: _TEXT,
     Kind.GUID: st.uuids().map(str),
+    Kind.IP: _TEXT,
     Kind.INTEGER: _INT64,
     Kind.BOOLEAN: st.booleans(),
     Kind.INSTANT: st.integers(-62_135_596_800_000, 253_402_300_799_999).map(instant),

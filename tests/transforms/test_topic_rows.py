@@ -41,6 +41,7 @@ _MAP_NAMES = st.sampled_from(["host", "user_account", "process_path", "dst_ip_ad
 _VALUES: dict[Kind, st.SearchStrategy[Any]] = {
     Kind.TEXT: _TEXT,
     Kind.GUID: st.uuids().map(str),
+    Kind.IP: _TEXT,
     Kind.INTEGER: _INT64,
     Kind.BOOLEAN: st.booleans(),
     Kind.INSTANT: st.integers(FIRST, LAST).map(instant),
@@ -72,6 +73,7 @@ def empty(record: type[msgspec.Struct], **values: Any) -> msgspec.Struct:
     """A row with nothing in it but what it must have and what is given."""
     plain = {
         Kind.TEXT: "",
+        Kind.IP: "",
         Kind.INTEGER: 0,
         Kind.BOOLEAN: False,
         Kind.INSTANT: TIME,

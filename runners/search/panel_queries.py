@@ -1,0 +1,65 @@
+"""A panel as the server is asked for it. Pure; the saved objects and the tests on a server use the same."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from huntbeam.schemas.panels import AnyOf, Between, Condition, Like, Not, OneOf, Over, Panel, Shape, Split
+from huntbeam.schemas.search import target
+
+GRID = "grid"
+PRECISION = 4  # of a geohash: cells of 39 by 20 km
+_CELLS = 2_000
+
+
+def query(conditions: Sequence[Condition]) -> dict[str, Any]:
+    """All conditions hold."""
+    return {"bool": {"filter": [_clause(condition) for condition in conditions]}}
+
+
+def _clause(condition: Condition) -> dict[str, Any]:
+    match condition:
+        case OneOf(field, values):
+            return {"terms": {field: list(values)}}
+        case Between(field, low, high):
+            return {"range": {field: {"gte": low, "lte": high}}}
+        case Like(field, pattern):
+            return {"wildcard": {field: {"value": pattern}}}
+        case Not(of):
+            return {"bool": {"must_not": [_clause(of)]}}
+        case AnyOf(some):
+            return {"bool": {"should": [_clause(one) for one in some], "minimum_should_match": 1}}
+
+
+def aggregations(panel: Panel, interval: Any = "1h") -> dict[str, Any]:
+    """What is asked for, one split in the other, as Kibana numbers them: metrics from 1, splits behind.
+
+    `interval` is the width of buckets of time.
+    """
+    match panel.shape:
+        case Shape.LIST:
+            return {}
+        case Shape.MAP:
+            field = panel.splits[0].field
+            centroid = {"centroid": {"geo_centroid": {"field": field}}}
+            return {GRID: {"geohash_grid": {"field": field, "precision": PRECISION, "size": _CELLS}, "aggs": centroid}}
+        case Shape.RATIO:
+            time = Over(target(panel.stream).time)
+            return _nested(panel, (*panel.splits, time), interval)
+    return _nested(panel, panel.splits, interval)
+
+
+def _nested(panel: Panel, splits: Sequence[Split | Over], interval: Any) -> dict[str, Any]:
+    inner = {str(number): {"sum": {"field": field}} for number, field in enumerate(panel.sums, 1)}
+    order = "1" if panel.sums and panel.shape is not Shape.RATIO else "_count"
+    for number, split in reversed(list(enumerate(splits, len(panel.sums) + 1 if panel.sums else 2))):
+        below = {"aggs": inner} if inner else {}
+        inner = {str(number): _bucket(split, order, interval) | below}
+    return inner
+
+
+def _bucket(split: Split | Over, order: str, interval: Any) -> dict[str, Any]:
+    if isinstance(split, Over):
+        return {"date_histogram": {"field": split.field, "fixed_interval": interval, "min_doc_count": 1}}
+    return {"terms": {"field": split.field, "size": split.size, "order": {order: "desc"}}}
