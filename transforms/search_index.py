@@ -30,44 +30,36 @@ class Documents(list[Document]):
 
 
 class _Coder(beam.coders.Coder):
-    """Documents, and what became of them, as msgpack."""
-
-    def __init__(self, kind: Any) -> None:
-        self._kind = kind
-        self._decode = msgspec.msgpack.Decoder(kind).decode
+    """Msgpack, between stages of a distributed runner only. It holds nothing: two of a class are equal."""
 
     def encode(self, value: Any) -> bytes:
-        """Only between stages of a distributed runner."""
+        """Whatever it holds."""
         return _encode(value)
-
-    def decode(self, encoded: bytes) -> Any:
-        """As it was."""
-        return self._decode(encoded)
 
     def is_deterministic(self) -> bool:
         """They are no keys."""
         return False
 
-    def __reduce__(self) -> Any:
-        """A decoder cannot be pickled."""
-        return type(self), ()
-
 
 class DocumentsCoder(_Coder):
     """Of lists of documents."""
 
-    def __init__(self) -> None:
-        super().__init__(list[Document])
+    def decode(self, encoded: bytes) -> list[Document]:
+        """The documents in their order."""
+        return _decode_documents(encoded)
 
 
 class WrittenCoder(_Coder):
     """Of what became of them."""
 
-    def __init__(self) -> None:
-        super().__init__(Written)
+    def decode(self, encoded: bytes) -> Written:
+        """As it was."""
+        return _decode_written(encoded)
 
 
 _encode = msgspec.msgpack.Encoder().encode
+_decode_documents = msgspec.msgpack.Decoder(list[Document]).decode
+_decode_written = msgspec.msgpack.Decoder(Written).decode
 beam.coders.registry.register_coder(Documents, DocumentsCoder)
 beam.coders.registry.register_coder(Written, WrittenCoder)
 

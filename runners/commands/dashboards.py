@@ -19,7 +19,7 @@ examples:
   huntbeam dashboards import --dashboards http://127.0.0.1:5601
   huntbeam dashboards import --dashboards https://kibana:5601/s/hunting --index_auth file:login --index_ca ca.pem
 
-Kibana 7.10 and later, OpenSearch Dashboards 1 to 3. Importing again replaces what was imported before, and nothing else.
+Kibana 7.10 and later, OpenSearch Dashboards 1 to 3. To import again replaces what was imported before, nothing else.
 
 exit codes:
   0  done

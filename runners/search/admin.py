@@ -80,7 +80,7 @@ def indexes(client: SearchClient, layout: Layout) -> list[Index]:
 def _put_policy(client: SearchClient, version: Version, layout: Layout) -> None:
     path = policy_path(version, layout.policy())
     before = client.request("GET", path)
-    if before.status not in (_OK, _MISSING):
+    if not _knows_policies(before):
         raise UnusableError(
             f"{client.server.url} is {version} without {_kind(version)}, so --retention cannot be kept "
             f"({before.error()}): leave it out and remove old indexes yourself"
@@ -92,8 +92,17 @@ def _put_policy(client: SearchClient, version: Version, layout: Layout) -> None:
 
 
 def _policy_state(client: SearchClient, version: Version, layout: Layout) -> str:
-    status = client.request("GET", policy_path(version, layout.policy())).status
-    return {_OK: "there", _MISSING: "missing"}.get(status, f"the server has no {_kind(version)}")
+    answer = client.request("GET", policy_path(version, layout.policy()))
+    if not _knows_policies(answer):
+        return f"the server has no {_kind(version)}"
+    return "there" if answer.status == _OK else "missing"
+
+
+def _knows_policies(answer: Answer) -> bool:
+    """Elasticsearch without ILM takes the path for a document in an index."""
+    error = (answer.json() or {}).get("error")
+    of_index = isinstance(error, dict) and error.get("type") == "index_not_found_exception"
+    return answer.status == _OK or (answer.status == _MISSING and not of_index)
 
 
 def _kind(version: Version) -> str:

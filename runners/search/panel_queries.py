@@ -51,9 +51,12 @@ def aggregations(panel: Panel, interval: Any = "1h") -> dict[str, Any]:
 
 
 def _nested(panel: Panel, splits: Sequence[Split | Over], interval: Any) -> dict[str, Any]:
-    inner = {str(number): {"sum": {"field": field}} for number, field in enumerate(panel.sums, 1)}
-    order = "1" if panel.sums and panel.shape is not Shape.RATIO else "_count"
+    sums = {str(number): {"sum": {"field": field}} for number, field in enumerate(panel.sums, 1)}
+    order = "1" if sums and panel.shape is not Shape.RATIO else "_count"
+    inner = sums
     for number, split in reversed(list(enumerate(splits, len(panel.sums) + 1 if panel.sums else 2))):
+        if order == "1" and isinstance(split, Split):
+            inner = sums | inner  # what buckets are ordered by has to be in them
         below = {"aggs": inner} if inner else {}
         inner = {str(number): _bucket(split, order, interval) | below}
     return inner

@@ -11,9 +11,10 @@ from gcp_storage_emulator.server import create_server
 
 from huntbeam.runners.stack.stack import Stack
 from tests.e2e.image import image
+from tests.e2e.search import search
 from tests.e2e.stack import sasl, stack
 
-__all__ = ["bucket", "image", "kafka", "sasl", "stack"]
+__all__ = ["bucket", "image", "kafka", "sasl", "search", "stack"]
 
 BUCKET = "huntbeam-test"
 

@@ -15,6 +15,7 @@ from apache_beam.runners.portability.fn_api_runner import FnApiRunner
 from apache_beam.transforms.window import TimestampedValue
 
 from huntbeam.pipelines.graph import Clock, Steps, output_streams
+from huntbeam.pipelines.index_options import Indexing
 from huntbeam.pipelines.stream import Seeds, Stream, stream
 from huntbeam.schemas.clock import HOUR, SECOND
 from huntbeam.schemas.window import BUILT_IN
@@ -105,11 +106,12 @@ def run_stream(
     plan: Plan | None = None,
     seeds: Seeds | None = None,
     every_ms: int = 1,
+    index: Indexing | None = None,
 ) -> dict[str, Rows]:
     """Runs the stream's graph over lists of values and gives every stream's rows."""
     of = of or steps()
     read = [topic for topic in topics if seeds is None or topic != seeds.place]
-    job = Stream(read, plan or Plan(terminates=True), of, sinks(of), seeds)
+    job = Stream(read, plan or Plan(terminates=True), of, sinks(of), seeds, index)
     folder.mkdir()
     with beam.Pipeline(runner=FnApiRunner()) as pipeline:
         stream(pipeline, job, ListEnds(str(folder), topics, every_ms))
