@@ -204,7 +204,7 @@ def _field(error: _Error | None) -> str | None:
     return f"{found[1]} ({found[2]})" if found else None
 
 
-def delays(draw: Iterator[float], first: float = 0.5, most: float = 30.0) -> Iterator[float]:
+def delays(draw: Iterator[float], first: float = 0.5, most: float = 15.0) -> Iterator[float]:
     """Seconds between attempts: twice as long each time up to `most`, of which the second half is left to chance.
 
     `draw` gives numbers from 0 to 1. Writers that failed together would come back together otherwise.

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import gzip
 import json
+import ssl
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import Any
 
 Fails = list[tuple[int, str]]
@@ -48,8 +50,8 @@ class Kept:
 
 
 @contextmanager
-def serving(kept: Kept) -> Iterator[Kept]:
-    """Serves on a free port of loopback."""
+def serving(kept: Kept, certificate: Path | None = None) -> Iterator[Kept]:
+    """Serves on a free port of loopback; with a file of a certificate and its key by TLS."""
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
@@ -98,7 +100,11 @@ def serving(kept: Kept) -> Iterator[Kept]:
     with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
         thread = threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True)
         thread.start()
-        kept.url = f"http://127.0.0.1:{server.server_address[1]}"
+        if certificate is not None:
+            tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+            tls.load_cert_chain(certificate)
+            server.socket = tls.wrap_socket(server.socket, server_side=True)
+        kept.url = f"{'http' if certificate is None else 'https'}://127.0.0.1:{server.server_address[1]}"
         yield kept
         server.shutdown()
         thread.join()

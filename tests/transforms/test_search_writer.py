@@ -6,12 +6,18 @@ import json
 import pickle
 import random
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from ipaddress import ip_address
 from pathlib import Path
 
 import apache_beam as beam
 import pytest
 from apache_beam.testing.test_pipeline import TestPipeline
 from apache_beam.testing.util import assert_that, equal_to
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
 
 from huntbeam.schemas.errors import UnusableError
 from huntbeam.transforms.search_bulk import Document, Limits, Refused, Written
@@ -67,7 +73,7 @@ class TestWriter:
         clock = Clock()
         assert writer(kept, clock=clock).write(documents(3)) == Written(stored=3)
         assert len(clock.slept) == 6
-        assert all(whole / 2 <= wait <= whole for wait, whole in zip(clock.slept, [0.5, 1, 2, 4, 8, 16], strict=True))
+        assert all(whole / 2 <= wait <= whole for wait, whole in zip(clock.slept, [0.5, 1, 2, 4, 8, 15], strict=True))
 
     def test_only_what_was_turned_away_goes_again(self, kept: Kept) -> None:
         items = [{"index": {"status": 201}}, {"index": {"status": 429, "error": {"type": "rejected"}}}]
@@ -225,6 +231,35 @@ class TestLogin:
         (tmp_path / "ca.pem").write_text("not one")
         with pytest.raises(UnusableError, match="is no file of PEM certificates"):
             SearchClient(SearchServer("https://localhost:1", ca=str(tmp_path / "ca.pem")))
+
+
+def certificate(folder: Path) -> Path:
+    """A certificate for 127.0.0.1 that is its own authority, and its key."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "lab")])
+    now = datetime.now(UTC)
+    builder = x509.CertificateBuilder().subject_name(name).issuer_name(name).public_key(key.public_key())
+    builder = builder.serial_number(x509.random_serial_number())
+    builder = builder.not_valid_before(now - timedelta(days=1)).not_valid_after(now + timedelta(days=1))
+    address = x509.SubjectAlternativeName([x509.IPAddress(ip_address("127.0.0.1"))])
+    made = builder.add_extension(address, critical=False).sign(key, hashes.SHA256())
+    path = folder / "lab.pem"
+    pem = serialization.Encoding.PEM
+    plain = serialization.NoEncryption()
+    private = key.private_bytes(pem, serialization.PrivateFormat.PKCS8, plain)
+    path.write_bytes(made.public_bytes(pem) + private)
+    return path
+
+
+def test_an_authority_of_ones_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LOGIN", SECRET)
+    path = certificate(tmp_path)
+    with serving(Kept(), path) as kept:
+        kept.logins = tuple(credentials("env:LOGIN").values())
+        server = SearchServer(kept.url, "env:LOGIN", str(path))
+        assert Writer(SearchClient(server)).write(documents(3)) == Written(stored=3)
+        with pytest.raises(UnusableError, match=r"the certificate of .* is not trusted: name its authority with"):
+            SearchClient(SearchServer(kept.url)).version()
 
 
 def test_nobody_there(kept: Kept) -> None:
