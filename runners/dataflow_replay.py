@@ -16,6 +16,7 @@ from huntbeam.runners.console import said
 from huntbeam.runners.dataflow import beam_options, say_template, submit
 from huntbeam.runners.local_replay import replay_job, steps_of
 from huntbeam.runners.plans import plan_of
+from huntbeam.runners.search.ready import look
 from huntbeam.transforms.publish import PublishResults, discard, prepare
 from huntbeam.transforms.read import expand, spans
 
@@ -34,6 +35,8 @@ def run_dataflow(options: ReplayOptions) -> int | None:
     work = spans(expand(options.input))
     planned = plan_of(options, said(options.quiet), options.since, options.until)
     steps = steps_of(options, planned)
+    if options.index is not None:
+        look(options.index, output_streams(steps), said(options.quiet), cloud=True)
     aside = prepare(options.output, options.overwrite)
     job = replay_job(options, work, planned.plan, steps, aside)
     job = replace(job, publish=PublishResults(options.output, aside, job.format, output_streams(steps)))

@@ -38,7 +38,7 @@ def run_stream(args: argparse.Namespace) -> int | None:
     read_time = by_read_time(found)
     job = stream_job(options, bool(read_time))
     if options.index is not None:
-        look(options.index, output_streams(job.steps), said(options.quiet))
+        look(options.index, output_streams(job.steps), said(options.quiet), cloud=options.dataflow is not None)
     with explained(config):
         client = admin(config)
         made = ensure_topics(client, [_spec(sink) for sink in job.sinks])

@@ -25,8 +25,16 @@ def connected(server: SearchServer) -> Iterator[tuple[SearchClient, Version]]:
         client.close()
 
 
-def look(indexing: Indexing, streams: Sequence[str], say: Callable[[str], object]) -> None:
-    """Whether it can be written to. Raises UnusableError; `say` is told what is there and what had better be."""
+def look(indexing: Indexing, streams: Sequence[str], say: Callable[[str], object], *, cloud: bool = False) -> None:
+    """Whether it can be written to. Raises UnusableError; `say` is told what is there and what had better be.
+
+    In the `cloud` workers have neither files nor variables of this machine.
+    """
+    if cloud and (indexing.server.auth or indexing.server.ca):
+        raise UnusableError(
+            "--index_auth and --index_ca name places that Dataflow's workers do not have: let the search server take "
+            "what comes from the network that the job runs in (--network and --subnetwork behind --)"
+        )
     wanted = [stream for stream in indexing.streams if stream in streams]
     if not wanted:
         raise UnusableError(
