@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from huntbeam.schemas.clock import parse_duration
 from huntbeam.schemas.errors import UnusableError
-from huntbeam.schemas.search import SETS, indexable
+from huntbeam.schemas.search import USUAL, indexable
 from huntbeam.transforms.search_http import SearchServer
 from huntbeam.transforms.search_rows import check_prefix
 
@@ -43,9 +43,9 @@ def add_index_arguments(parser: argparse.ArgumentParser) -> None:
     add_server_arguments(group)
     group.add_argument(
         "--index_streams",
-        default=",".join(SETS),
+        default=",".join(USUAL),
         metavar="NAME,...",
-        help=f"what is indexed of the streams that there are (default: {', '.join(SETS)}); there is "
+        help=f"what is indexed of the streams that there are (default: {', '.join(USUAL)}); there is "
         f"{', '.join(indexable())}",
     )
     group.add_argument(

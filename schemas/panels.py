@@ -6,8 +6,8 @@ from enum import StrEnum
 from typing import NamedTuple
 
 from huntbeam.schemas import streams
+from huntbeam.schemas.search import MONSTER
 
-MONSTER = "monster_events"
 PRIVATE = ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "169.254.0.0/16", "fc00::/7", "fe80::/10")
 LATERAL_PORTS = (22, 135, 139, 445, 3389, 5985, 5986)  # SSH, RPC, NetBIOS, SMB, RDP, WinRM
 

@@ -13,7 +13,10 @@ from huntbeam.schemas.sysmon import SysmonEvent
 
 IGNORE_ABOVE = 1024  # characters; a longer text is kept in the document, but not found by its value
 OUT_OF_RANGE = "outofrange"  # in place of the day, where the time is missing or is none that can be
-SETS = (streams.JOIN, streams.WINDOW_COUNTS, streams.ALERTS, streams.ANOMALIES)  # what is indexed unless said otherwise
+MONSTER = "monster_events"
+
+_WANTED = (streams.JOIN, streams.WINDOW_COUNTS, streams.ALERTS, streams.ANOMALIES, MONSTER)
+USUAL = tuple(name for name in _WANTED if name in STREAMS)  # what is indexed unless said otherwise
 
 _NAMES = {
     streams.PROCESS_CREATE: "sysmon-creates",
@@ -21,7 +24,7 @@ _NAMES = {
     streams.WINDOW_COUNTS: "sysmon-windows",
     streams.ALERTS: "sysmon-alerts",
     streams.ANOMALIES: "sysmon-anomalies",
-    "monster_events": "monster",
+    MONSTER: "monster",
 }
 _NEVER = (streams.DEAD_LETTERS, streams.DUPLICATES)  # copies have one id; what an index refuses cannot go into it
 _TIMES = {streams.ANOMALIES: ("window_start", "time")}  # an anomaly's own time may move back with a revision

@@ -12,7 +12,7 @@ import pytest
 from huntbeam.pipelines.index_options import Indexing
 from huntbeam.runners.cli import main
 from huntbeam.schemas import streams
-from huntbeam.schemas.search import SETS, target
+from huntbeam.schemas.search import USUAL, target
 from huntbeam.transforms.search_http import SearchServer
 from tests.conftest import Rows, run_replay
 from tests.events import CONNECT, CONNECT_DATA, CREATE, wlb7
@@ -101,7 +101,7 @@ def test_it_says_that_there_is_no_template(kept: Kept, tmp_path: Path, capsys: p
     said = capsys.readouterr().err
     assert f"sysmon-join-*, sysmon-windows-* of OpenSearch 2.19 at {kept.url}" in said
     assert "there is no template for sysmon-join-*" in said
-    kept.known = tuple(f"/_index_template/huntbeam-{target(stream).name}" for stream in SETS)
+    kept.known = tuple(f"/_index_template/huntbeam-{target(stream).name}" for stream in USUAL)
     assert main([*argv, str(tmp_path / "again")]) == 0
     assert "there is no template" not in capsys.readouterr().err
 
@@ -145,7 +145,7 @@ def test_a_login_is_read_where_documents_are_written(
 def test_a_stream_indexes_what_it_puts_out_and_its_dead_letters_have_what_was_refused(
     kept: Kept, tmp_path: Path
 ) -> None:
-    indexing = Indexing(SearchServer(kept.url), "", SETS, None)
+    indexing = Indexing(SearchServer(kept.url), "", USUAL, None)
     values = [json.dumps(record).encode() for record in records(DestinationIp="bad")]
     rows = run_stream(tmp_path / "out", {"in": values}, index=indexing)
     stored = {row["event_uid"] for row in documents(kept, streams.JOIN)}

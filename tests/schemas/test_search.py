@@ -20,7 +20,7 @@ from huntbeam.schemas.panels import (
     Panel,
     Shape,
 )
-from huntbeam.schemas.search import SETS, indexable, mapping, target
+from huntbeam.schemas.search import USUAL, indexable, mapping, target
 from huntbeam.schemas.streams import STREAMS
 
 PANELS = [(board, panel) for board in DASHBOARDS for panel in board.panels]
@@ -56,7 +56,7 @@ def test_names_of_event_data_make_no_fields() -> None:
 
 
 def test_what_is_indexed_and_what_never_is() -> None:
-    assert set(SETS) <= set(indexable())
+    assert set(USUAL) <= set(indexable())
     assert not {streams.DEAD_LETTERS, streams.DUPLICATES} & set(indexable())
     names = [target(stream).name for stream in indexable()]
     assert len(set(names)) == len(names)
