@@ -65,6 +65,7 @@ def mapping(record: type[msgspec.Struct]) -> dict[str, Any]:
     return {
         "dynamic": False,
         "date_detection": False,
+        "dynamic_templates": [{"keys": {"path_match": "key.*", "match_mapping_type": "string", "mapping": _KEYWORD}}],
         "properties": {
             name: _field(column) for name, column in zip(record.__struct_encode_fields__, columns(record), strict=True)
         },
@@ -101,11 +102,12 @@ def _field(column: Column) -> dict[str, Any]:
 
 
 def _object(properties: dict[str, Any]) -> dict[str, Any]:
-    return {"dynamic": False, "properties": properties}
+    """Further names are those of counters, which nobody but the user writes."""
+    return {"dynamic": True, "properties": properties}
 
 
 def _counted() -> dict[str, Kind]:
-    """The columns that counters count by."""
+    """The columns that counters of Sysmon events count by."""
     return {column.name: column.kind for column in columns(SysmonEvent)}
 
 

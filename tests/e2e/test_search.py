@@ -113,6 +113,19 @@ def test_documents_equal_the_rows_and_a_second_run_adds_none(search: Server, tmp
     assert asked(search, "run-sysmon-join-*", near)["hits"]["total"]["value"] == 2_000
 
 
+def test_keys_of_ones_own_counters_are_found_and_a_bad_one_does_no_harm(search: Server) -> None:
+    assert main(["index", "setup", "--index", search.url, "--index_prefix", "keys-"]) == 0
+    keys = ({"host": "ws", "own": "x", "bytes": 7, "dst_ip_addr": "10.0.0.1"}, {"dst_ip_addr": "none", "own": "y"})
+    found = [
+        Document("keys-sysmon-windows-2026.03.04", str(number), json.dumps({"key": key}).encode())
+        for number, key in enumerate(keys)
+    ]
+    assert Writer(client(search), PATIENCE).write(found) == Written(stored=2)
+    for field, wanted, count in (("own", "x", 1), ("bytes", 7, 1), ("dst_ip_addr", "10.0.0.0/8", 1), ("own", "y", 1)):
+        body = {"query": {"term": {f"key.{field}": wanted}}}
+        assert asked(search, "keys-sysmon-windows-*", body)["hits"]["total"]["value"] == count
+
+
 def test_a_bad_address_is_one_dead_letter(search: Server, tmp_path: Path) -> None:
     prefix = ("--index", search.url, "--index_prefix", "bad-")
     assert main(["index", "setup", *prefix]) == 0

@@ -153,6 +153,19 @@ def test_a_taken_port_is_one_sentence_and_leaves_nothing_running(tmp_path: Path)
     assert Stack(tmp_path / "other").status() == []
 
 
+def test_a_search_server_joins_a_stack_that_runs(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    before = pids(home)
+    assert main(["stack", "up", "--quiet", "--home", str(home), "--with", "opensearch"]) == 0
+    after = pids(home)
+    assert after.pop("opensearch")
+    assert after == before
+    capsys.readouterr()
+    assert main(["stack", "env", "--home", str(home)]) == 0
+    url = dict(line.split("=", 1) for line in capsys.readouterr().out.splitlines())["OPENSEARCH_URL"]
+    assert main(["index", "show", "--index", url]) == 0
+    assert capsys.readouterr().out.startswith("OpenSearch 2.19 at http://127.0.0.1:")
+
+
 def test_down_stops_all_of_it_and_nothing_else(home: Path) -> None:
     found = state.load(home)
     assert found is not None
