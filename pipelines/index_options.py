@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import argparse
 from dataclasses import dataclass
+from pathlib import Path
 
 from huntbeam.schemas.clock import parse_duration
 from huntbeam.schemas.errors import UnusableError
 from huntbeam.schemas.search import USUAL, indexable
 from huntbeam.transforms.search_http import SearchServer
 from huntbeam.transforms.search_rows import check_prefix
+
+_FILE = "file:"
 
 
 @dataclass(frozen=True)
@@ -63,11 +66,19 @@ def indexing(args: argparse.Namespace, patience: str | None = None) -> Indexing 
                 raise UnusableError(f"--{option} is there, but no --index URL: say which server")
         return None
     return Indexing(
-        SearchServer(args.index, args.index_auth, args.index_ca),
+        server(args.index, args),
         check_prefix(args.index_prefix),
         _streams(args.index_streams),
         _patience(args.index_patience or patience),
     )
+
+
+def server(url: str, args: argparse.Namespace) -> SearchServer:
+    """The server at a URL, with the options of add_server_arguments(). Workers run in other folders than this."""
+    auth, ca = args.index_auth, args.index_ca
+    if auth and auth.startswith(_FILE):
+        auth = _FILE + str(Path(auth.removeprefix(_FILE)).expanduser().absolute())
+    return SearchServer(url, auth, str(Path(ca).expanduser().absolute()) if ca else None)
 
 
 def _streams(written: str) -> tuple[str, ...]:

@@ -22,8 +22,6 @@ _NAMES = {
     streams.PROCESS_CREATE: "sysmon-creates",
     streams.NETWORK_CONNECT: "sysmon-connects",
     streams.WINDOW_COUNTS: "sysmon-windows",
-    streams.ALERTS: "sysmon-alerts",
-    streams.ANOMALIES: "sysmon-anomalies",
     MONSTER: "monster",
 }
 _NEVER = (streams.DEAD_LETTERS, streams.DUPLICATES)  # copies have one id; what an index refuses cannot go into it
@@ -57,7 +55,11 @@ def target(stream: str) -> Target:
     names = {column.name for column in declared}
     times = _TIMES.get(stream) or (next(column.name for column in declared if column.kind is Kind.INSTANT),)
     version = _VERSIONS.get(stream) or (_REVISION if _REVISION in names else None)
-    return Target(_NAMES.get(stream, stream.replace("_", "-")), times, version, _GENERATION in names)
+    return Target(_NAMES.get(stream) or _name(stream), times, version, _GENERATION in names)
+
+
+def _name(stream: str) -> str:
+    return "sysmon-" + stream.removeprefix("sysmon_").replace("_", "-")
 
 
 def mapping(record: type[msgspec.Struct]) -> dict[str, Any]:

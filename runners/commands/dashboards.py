@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from huntbeam.pipelines.index_options import add_server_arguments
+from huntbeam.pipelines.index_options import add_server_arguments, server
 from huntbeam.pipelines.options import OptionError
 
 if TYPE_CHECKING:
@@ -71,9 +71,8 @@ def _import(args: argparse.Namespace) -> None:
 def put_dashboards(args: argparse.Namespace) -> None:
     """Imports; `index setup` does it, too. Raises UnusableError."""
     from huntbeam.runners.search.import_objects import import_objects
-    from huntbeam.transforms.search_http import SearchServer
 
-    count = import_objects(SearchServer(args.dashboards, args.index_auth, args.index_ca), _file(args.index_prefix))
+    count = import_objects(server(args.dashboards, args), _file(args.index_prefix))
     print(f"huntbeam: {count} saved objects at {args.dashboards}", file=sys.stderr)
 
 

@@ -8,7 +8,7 @@ import sys
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from huntbeam.pipelines.index_options import add_server_arguments
+from huntbeam.pipelines.index_options import add_server_arguments, server
 from huntbeam.pipelines.options import OptionError, duration
 from huntbeam.runners.commands.dashboards import put_dashboards
 
@@ -99,12 +99,10 @@ def _remove(args: argparse.Namespace) -> None:
 
 
 def _server(args: argparse.Namespace) -> SearchServer:
-    from huntbeam.transforms.search_http import SearchServer
-
     url = args.index or next((os.environ[name] for name in _VARIABLES if os.environ.get(name)), None) or _of_stack()
     if url is None:
         raise OptionError(f"no search server is named: give --index URL, or set {_VARIABLES[0]}")
-    return SearchServer(url, args.index_auth, args.index_ca)
+    return server(url, args)
 
 
 def _of_stack() -> str | None:

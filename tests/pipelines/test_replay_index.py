@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import json
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from huntbeam.pipelines.index_options import Indexing
+from huntbeam.pipelines.index_options import Indexing, server
 from huntbeam.runners.cli import main
 from huntbeam.schemas import streams
 from huntbeam.schemas.search import USUAL, target
@@ -130,11 +131,12 @@ def test_what_cannot_be_is_said_before_anything_is_made(
 
 
 def test_a_login_is_read_where_documents_are_written(
-    kept: Kept, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    kept: Kept, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.chdir(tmp_path)
     (tmp_path / "login").write_text("ApiKey c2VjcmV0")
     kept.logins = ("ApiKey c2VjcmV0",)
-    options = ["--index", kept.url, "--index_auth", f"file:{tmp_path / 'login'}"]
+    options = ["--index", kept.url, "--index_auth", "file:login"]
     path = archive(tmp_path, records())
     assert main(["replay", "--verbose", "--input", str(path), "--output", str(tmp_path / "out"), *options]) == 0
     assert kept.documents
@@ -154,3 +156,13 @@ def test_a_stream_indexes_what_it_puts_out_and_its_dead_letters_have_what_was_re
     assert stored == {row["event_uid"] for row in rows[streams.JOIN] if row["dst_ip_addr"] != "bad"}
     generations = {name for index, name in kept.documents if index.startswith("sysmon-windows-")}
     assert generations == {f"{row['event_uid']}-{row['generation']}" for row in rows[streams.WINDOW_COUNTS]}
+
+
+def test_places_are_those_of_the_command_line_wherever_workers_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    args = argparse.Namespace(index_auth="file:login", index_ca="ca.pem")
+    expected = SearchServer("https://search", f"file:{tmp_path / 'login'}", str(tmp_path / "ca.pem"))
+    assert server("https://search", args) == expected
+    assert server("https://search", argparse.Namespace(index_auth="env:A", index_ca=None)).auth == "env:A"
