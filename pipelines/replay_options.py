@@ -25,6 +25,7 @@ class ReplayOptions(StepOptions):
     format: str
     overwrite: bool
     ancestry: int
+    report: str | None
     since: str | None
     until: str | None
     workers: int | None
@@ -41,6 +42,7 @@ examples:
   huntbeam replay --input 'logs/**/*.json.gz' --input dc01.evtx --output out --format parquet
   huntbeam replay --input gs://bucket/winlogbeat/2026-11-* --output gs://bucket/out --event_time auto
   huntbeam replay --input logs/ --output out --enrich 1,3,7,8,10,11,12,13,22 --ancestry 8
+  huntbeam replay --input logs/ --output out --rules rules/ --report report.html
   zcat day.json.gz | huntbeam replay --input - --output out --since 2026-11-20T08:00:00Z --host 'ws-*'
   huntbeam replay --input logs/ --output out --index https://search:9200 --index_auth file:login --index_ca ca.pem
 
@@ -74,6 +76,11 @@ def add_replay_arguments(parser: argparse.ArgumentParser) -> None:
         default=DIRECT,
         help="direct (default): on this machine; dataflow: on Google Cloud, from and to gs://",
     )
+    paths.add_argument(
+        "--report",
+        metavar="FILE",
+        help="make a page of the results as well, as `huntbeam report` does (docs/report.md)",
+    )
     narrow = parser.add_argument_group("narrow the replay")
     narrow.add_argument(
         "--since", metavar="TIME", help="only rows from this event time on (RFC 3339; UTC without a zone)"
@@ -104,6 +111,8 @@ def replay_options(args: argparse.Namespace) -> ReplayOptions:
         raise OptionError(f"--ancestry {args.ancestry}: write a number up to {MOST_ANCESTORS}")
     if args.ancestry and not args.enrich.strip(" ,"):
         raise OptionError("--ancestry: say with --enrich which events get the ancestors, such as --enrich 1")
+    if args.report is not None and "://" in args.output:
+        raise OptionError(f"--report needs the results on this machine, and --output is {args.output}: copy them first")
     since, until = _time("--since", args.since), _time("--until", args.until)
     if since and until and since >= until:
         raise OptionError(f"--since {args.since} is not before --until {args.until}: nothing would be left")
@@ -117,6 +126,7 @@ def replay_options(args: argparse.Namespace) -> ReplayOptions:
         ancestry=args.ancestry,
         format=args.format,
         overwrite=args.overwrite,
+        report=args.report,
         since=since,
         until=until,
         workers=args.workers,

@@ -1,4 +1,4 @@
-"""A folder's views as one value: what `huntbeam report` puts into its page, and `huntbeam serve` gives piece by piece."""
+"""A folder's views as one value: what `huntbeam report` puts into its page and `huntbeam serve` gives in pieces."""
 
 from __future__ import annotations
 
@@ -55,7 +55,9 @@ def _trees(store: Store, views: Mapping[str, Any]) -> dict[str, Process]:
     """The trees of the alerts' processes, the worst first, as many as there is room for."""
     table = views["alerts"]
     host, guid = table.columns.index("host"), table.columns.index("process_guid")
-    wanted = list(dict.fromkeys((row[host].lower(), row[guid]) for row in table.rows if row[host] and row[guid]))[:TREES]
+    wanted = list(dict.fromkeys((row[host].lower(), row[guid]) for row in table.rows if row[host] and row[guid]))[
+        :TREES
+    ]
     found = trees(store, wanted)
     kept: dict[str, Process] = {}
     room = TREE_BYTES

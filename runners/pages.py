@@ -78,6 +78,8 @@ def _library() -> str:
     try:
         import vl_convert
     except ImportError as error:
-        raise UnusableError("the charts' library is missing: install it with `pip install 'huntbeam[report]'`") from error
+        raise UnusableError(
+            "the charts' library is missing: install it with `pip install 'huntbeam[report]'`"
+        ) from error
     bundle: str = vl_convert.javascript_bundle(_LIBRARY)
     return bundle.replace("</script", "<\\/script")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 import tempfile
 from collections.abc import Sequence
+from importlib.util import find_spec
 from pathlib import Path
 
 from huntbeam.pipelines.report import page_data
@@ -16,7 +17,7 @@ from huntbeam.transforms.views.store import Store
 
 def write_report(folder: Path, output: Path, rules: Sequence[str], quiet: bool = False) -> None:
     """Makes the page and puts it in place at once. Raises UnusableError."""
-    check_output(output)
+    check_ready(output)
     if not folder.is_dir():
         raise UnusableError(f"there is no folder {folder}: name the --output of a replay")
     with Store(folder) as store:
@@ -33,8 +34,11 @@ def write_report(folder: Path, output: Path, rules: Sequence[str], quiet: bool =
         print(f"huntbeam: {output}, {size(len(content))}: open it in a browser", file=sys.stderr)
 
 
-def check_output(output: Path) -> None:
-    """Raises UnusableError where no page can be written; better now than after an hour."""
+def check_ready(output: Path) -> None:
+    """Raises UnusableError where no page can be made or written; better now than after an hour."""
+    for module in ("duckdb", "vl_convert"):
+        if find_spec(module) is None:
+            raise UnusableError(f"the report needs {module}: install it with `pip install 'huntbeam[report]'`")
     if output.is_dir():
         raise UnusableError(f"{output} is a folder: name a file, such as {output / 'report.html'}")
     if not output.parent.is_dir():

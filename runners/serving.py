@@ -34,7 +34,7 @@ _JSON = "application/json; charset=utf-8"
 _encode = msgspec.json.encode
 
 
-class Refused(Exception):
+class RefusedError(Exception):
     """A request that is not answered: its status and one sentence."""
 
     def __init__(self, status: HTTPStatus, sentence: str) -> None:
@@ -57,10 +57,12 @@ class Views:
 
     def page(self) -> bytes:
         """The page, without views: it asks for them."""
-        return page(frame(self._store) | {"live": self._refresh, "rules": rule_texts(self._store, self._rules)}, "'self'")
+        return page(
+            frame(self._store) | {"live": self._refresh, "rules": rule_texts(self._store, self._rules)}, "'self'"
+        )
 
     def answer(self, path: str, query: dict[str, str]) -> bytes:
-        """JSON for a path below /api. Raises Refused."""
+        """JSON for a path below /api. Raises RefusedError."""
         if path == "/api/state":
             self._look()
             return _encode(state(self._store))
@@ -68,7 +70,7 @@ class Views:
             return self._once(path, query, self._tree)
         name = path.removeprefix("/api/view/")
         if name not in VIEWS or name == path:
-            raise Refused(HTTPStatus.NOT_FOUND, "there is no such view")
+            raise RefusedError(HTTPStatus.NOT_FOUND, "there is no such view")
         return self._once(path, query, lambda asked: self._store.run(VIEWS[name], _ask(asked)))
 
     def _tree(self, query: dict[str, str]) -> Any:
@@ -102,7 +104,7 @@ def _ask(query: dict[str, str]) -> Ask:
     try:
         since, until = (int(query[name]) if name in query else None for name in ("since", "until"))
     except ValueError as error:
-        raise Refused(HTTPStatus.BAD_REQUEST, "since and until are milliseconds since 1970") from error
+        raise RefusedError(HTTPStatus.BAD_REQUEST, "since and until are milliseconds since 1970") from error
     return Ask(since, until, query.get("text", "")[:TEXT])
 
 
@@ -113,10 +115,10 @@ class _Handler(BaseHTTPRequestHandler):
     sys_version = ""
     timeout = 30
 
-    def do_GET(self) -> None:  # noqa: N802  # as http.server calls it
+    def do_GET(self) -> None:
         try:
             status, kind, body = HTTPStatus.OK, *self._answer()
-        except Refused as error:
+        except RefusedError as error:
             status, kind, body = error.status, _JSON, _encode({"error": str(error)})
         except Exception as error:  # a query that failed; the page says so and goes on
             sentence = str(error).partition("\n")[0] or type(error).__name__
@@ -140,14 +142,14 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _answer(self) -> tuple[str, bytes]:
         if (self.headers.get("Host") or "").lower() not in self.hosts:
-            raise Refused(HTTPStatus.MISDIRECTED_REQUEST, "this server answers to 127.0.0.1 and localhost alone")
+            raise RefusedError(HTTPStatus.MISDIRECTED_REQUEST, "this server answers to 127.0.0.1 and localhost alone")
         if self.headers.get("Sec-Fetch-Site", "none") not in ("none", "same-origin") and self.path != "/":
-            raise Refused(HTTPStatus.FORBIDDEN, "another site may not ask this server")
+            raise RefusedError(HTTPStatus.FORBIDDEN, "another site may not ask this server")
         parts = urlsplit(self.path)
         if parts.path == "/":
             return "text/html; charset=utf-8", self.views.page()
         if not parts.path.startswith("/api/"):
-            raise Refused(HTTPStatus.NOT_FOUND, "there is no such page")
+            raise RefusedError(HTTPStatus.NOT_FOUND, "there is no such page")
         query = {name: values[0] for name, values in parse_qs(parts.query, max_num_fields=8).items()}
         return _JSON, self.views.answer(parts.path, query)
 

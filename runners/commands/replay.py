@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from pathlib import Path
 from typing import Any
 
 from huntbeam.pipelines.replay_options import REPLAY_EPILOG, add_replay_arguments, replay_options
@@ -30,5 +31,12 @@ def _run(args: argparse.Namespace) -> int | None:
         return run_dataflow(options)
     from huntbeam.runners.direct import run_replay
 
+    if options.report is None:
+        run_replay(options)
+        return None
+    from huntbeam.runners.reports import check_ready, write_report
+
+    check_ready(Path(options.report))
     run_replay(options)
+    write_report(Path(options.output), Path(options.report), options.rules, options.quiet)
     return None

@@ -24,9 +24,9 @@ const charts = new Set();
 
 // A figure with a caption; draw(spec) draws it, with a width that follows the page's.
 function chart(title, hint, label) {
-  const place = h("div", { class: "chart", role: "img", "aria-label": label || title });
+  const place = h("div", { class: "chart" });
   const node = h("figure", { class: "card" }, h("figcaption", {}, h("h2", {}, title), hint && h("p", { class: "hint" }, hint)), place);
-  const one = { node, place, make: null, view: null };
+  const one = { node, place, label: label || title, make: null, view: null };
   let running = Promise.resolve();
   one.draw = (make, listen) => {
     one.make = make;
@@ -47,7 +47,7 @@ async function paint(one) {
     fill(one.place, h("p", { class: "hint" }, "Nothing in this span."));
     return;
   }
-  const spec = { $schema: "https://vega.github.io/schema/vega-lite/v6.json", autosize: { type: made.vconcat ? "pad" : "fit-x", contains: "padding" }, ...made };
+  const spec = { description: one.label, $schema: "https://vega.github.io/schema/vega-lite/v6.json", autosize: { type: made.vconcat ? "pad" : "fit-x", contains: "padding" }, ...made };
   if (one.view) one.view.finalize();
   const result = await huntbeamVega.vegaEmbed(one.place, spec, {
     mode: "vega-lite", ast: true, renderer: "svg", actions: false, defaultStyle: false, hover: false, tooltip, config: theme(), logLevel: 1,
@@ -73,7 +73,9 @@ function tooltip(_handler, event, _item, value) {
 
 // Time from left to right; bars reach from `t` to `end`.
 const BARS = { bin: "binned", field: "t" };
-const X = (extra) => ({ field: "t", type: "temporal", scale: { type: "utc", domain: [span.since ?? grid().start, span.until ?? gridEnd()] }, axis: { title: null, format: axisFormat(), labelOverlap: true, tickCount: Math.max(3, Math.floor(innerWidth / 140)) }, ...extra });
+// (Plain numbers in a domain become dates that the interpreter does not know.)
+const over = (from, to) => ({ type: "utc", domain: { expr: `[${from}, ${to}]` } });
+const X = (extra) => ({ field: "t", type: "temporal", scale: over(span.since ?? grid().start, span.until ?? gridEnd()), axis: { title: null, format: axisFormat(), labelOverlap: true, tickCount: Math.max(3, Math.floor(innerWidth / 140)) }, ...extra });
 function axisFormat() {
   const length = grid().width * grid().buckets;
   if (length > 4 * 864e5) return "%d %b";

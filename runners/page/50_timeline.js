@@ -2,8 +2,8 @@
 
 function timeline(changed) {
   const figure = chart("When", "Drag across the chart to look at a span: everything below follows. All times are UTC.", "Events and alerts over time; the span can also be typed in the fields below");
-  const since = h("input", { "aria-label": "From, UTC", size: 20, placeholder: "from" });
-  const until = h("input", { "aria-label": "To, UTC", size: 20, placeholder: "to" });
+  const since = h("input", { "aria-label": "From, UTC", size: 17, placeholder: "from" });
+  const until = h("input", { "aria-label": "To, UTC", size: 17, placeholder: "to" });
   const all = h("button", { type: "button", onclick: () => set(null, null) }, "Whole time");
   const told = h("span", { class: "hint", role: "status" });
   const aside = h("p", { class: "hint" });
@@ -85,7 +85,7 @@ function limited(cells) {
 function spec(rows, levels, width) {
   if (!rows.length && !levels.length) return null;
   const at = (row) => ({ ...row, what: row.what && shown(row.what), t: bucketStart(row.b), end: bucketStart(row.b + 1) });
-  const x = X({ ...BARS, scale: { type: "utc", domain: [grid().start, gridEnd()] } });
+  const x = X({ ...BARS, scale: over(grid().start, gridEnd()) });
   const brush = { name: "brush", select: { type: "interval", encodings: ["x"], mark: { fill: colour("accent"), fillOpacity: 0.12, stroke: colour("accent") } } };
   if (!whole()) brush.value = { x: [span.since ?? grid().start, span.until ?? gridEnd()] };
   const when = { field: "t", type: "temporal", title: "from", format: "%Y-%m-%d %H:%M:%S", formatType: "utc" };

@@ -32,7 +32,7 @@ function overview(go) {
     rules.update(highest);
     const byLevel = LEVELS.map((level) => ({ level, n: sumOf(got.levels.filter((c) => c.level === level)) })).filter((row) => row.n);
     levels.draw((width) => byLevel.length && {
-      data: { values: byLevel }, width, height: { step: 30 }, mark: { type: "bar", cornerRadiusEnd: 3 },
+      data: { values: byLevel }, width, height: 30 * byLevel.length, mark: { type: "bar", cornerRadiusEnd: 3 },
       encoding: {
         y: { field: "level", type: "nominal", sort: LEVELS, axis: { title: null, labelFontSize: 12 } },
         x: { field: "n", type: "quantitative", axis: { title: "alerts", tickMinStep: 1, format: "~s" } },

@@ -94,17 +94,17 @@ function processTree(self, found) {
   const below = h("ul", {}, self.children.map((guid) => found[`${self.host}|${guid}`]).filter(Boolean).map((p) => h("li", {}, processLine(p))),
     self.children_total > self.children.length ? h("li", { class: "hint" }, `and ${number(self.children_total - self.children.length)} more children`) : null,
     connectsOf(self));
-  let inner = h("li", {}, h("div", { class: "self" }, processLine(self)), below);
+  let inner = h("li", {}, h("div", { class: "self" }, processLine(self, true)), below);
   for (const p of above.reverse()) inner = h("li", {}, processLine(p), h("ul", {}, inner));
   return h("ul", { class: "tree" }, inner);
 }
 
-function processLine(p) {
+function processLine(p, self = false) {
   return h("div", {},
     h("span", { class: "who" }, base(p.path) || "unknown process"), " ",
     h("span", { class: "meta" }, [p.pid && `pid ${p.pid}`, p.user, p.integrity, p.t === null || p.t === undefined ? null : time(p.t), p.created ? null : "its create is not in these data"].filter(Boolean).join(" · ")),
     p.command && h("div", { class: "code" }, p.command),
-    p.hashes && h("div", { class: "meta code" }, p.hashes));
+    self && p.hashes && h("div", { class: "meta code" }, p.hashes));
 }
 
 function connectsOf(p) {

@@ -7,7 +7,7 @@ function connectionsPanel() {
     { key: "user_account", label: "user", kind: "mid" },
     { key: "process_path", label: "process", kind: "mid", find: (r) => r.process_path, show: (r) => h("span", { title: shown(r.process_path || "") }, base(r.process_path)) },
     { key: "process_command_line", label: "command line", kind: "long", show: (r) => h("span", { class: "cut code" }, r.process_command_line ?? "–") },
-    { key: "dst_ip_addr", label: "to", kind: "mid", show: (r) => [r.dst_ip_addr ?? "–", r.dst_host_name ? [h("br"), h("span", { class: "hint" }, r.dst_host_name)] : null] },
+    { key: "dst_ip_addr", label: "to", kind: "mid", show: (r) => [r.dst_ip_addr ?? "–", r.dst_host_name && r.dst_host_name !== "-" ? [h("br"), h("span", { class: "hint" }, r.dst_host_name)] : null] },
     { key: "dst_port", label: "port", kind: "number", show: (r) => r.dst_port ?? "–" },
   ] });
   const talkers = table({ name: "talkers", label: "top talkers", page: 15, columns: ranking([
@@ -39,7 +39,7 @@ function connectionsPanel() {
     destinations.update(ranked(added(cellsOf(places), ({ dst_ip_addr, dst_port }) => ({ dst_ip_addr, dst_port }))), leftOut(places));
     const byPort = added(cellsOf(await view("ports")), (c) => ({ port: c.dst_port ?? "–" })).slice(0, 12);
     ports.draw((width) => byPort.length && {
-      data: { values: byPort }, width, height: { step: 22 }, mark: { type: "bar", cornerRadiusEnd: 3 },
+      data: { values: byPort }, width, height: 22 * byPort.length, mark: { type: "bar", cornerRadiusEnd: 3 },
       encoding: { y: { field: "port", type: "nominal", sort: null, axis: { title: null } }, x: { field: "n", type: "quantitative", axis: { title: "connects", format: "~s", tickCount: 5 } },
         tooltip: [{ field: "port", title: "port" }, { field: "n", title: "connects", format: "," }] },
     });
@@ -53,7 +53,7 @@ function connectionsPanel() {
     const got = cellsOf(await view("movement"));
     const names = new Map(); // address -> host; the most frequent wins
     for (const row of added(cellsOf(await view("addresses", { everything: true }), true), (c) => ({ ip: c.src_ip_addr, host: c.host })).reverse()) if (row.ip) names.set(row.ip, row.host);
-    const rows = added(got, (c) => ({ b: c.b, from: c.host ?? "–", to: c.dst_host_name || names.get(c.dst_ip_addr) || c.dst_ip_addr || "–", dst_port: c.dst_port }))
+    const rows = added(got, (c) => ({ b: c.b, from: c.host ?? "–", to: (c.dst_host_name !== "-" && c.dst_host_name) || names.get(c.dst_ip_addr) || c.dst_ip_addr || "–", dst_port: c.dst_port }))
       .map((r) => ({ ...r, t: r.b === null || r.b < 0 || r.b >= grid().buckets ? null : bucketStart(r.b) })).sort((a, b) => (a.t ?? Infinity) - (b.t ?? Infinity));
     moves.update(rows);
     const values = rows.filter((r) => r.t !== null && r.from !== r.to).slice(0, 400).map((r) => ({ ...r, from: shown(r.from), to: shown(r.to), dst_port: String(r.dst_port) }));
@@ -70,7 +70,7 @@ function movementSpec(values, width) {
   const tips = [{ field: "t", type: "temporal", title: "from", format: "%Y-%m-%d %H:%M:%S", formatType: "utc" }, { field: "from", title: "from" }, { field: "to", title: "to" }, { field: "dst_port", title: "port" }, { field: "n", title: "connects", format: "," }];
   const x = X({});
   return {
-    data: { values }, width, height: { step: 30 },
+    data: { values }, width, height: 30 * hosts.length,
     layer: [
       { mark: { type: "rule", strokeWidth: 2 }, encoding: { x, y: { ...y, field: "from" }, y2: { field: "to" }, color, tooltip: tips } },
       { mark: { type: "circle", size: 50, opacity: 1 }, encoding: { x, y: { ...y, field: "from" }, color, tooltip: tips } },

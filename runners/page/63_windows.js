@@ -60,7 +60,8 @@ async function anomalyDetail(row) {
 
 function baselineSpec(values, row, width) {
   const here = row.window_start ? Date.parse(row.window_start) : row.t;
-  const x = X({ title: null });
+  const times = [here, ...values.map((v) => v.t)];
+  const x = X({ scale: over(Math.min(...times) - 6e5, Math.max(...times) + 6e5), axis: { title: null, labelOverlap: true, format: "%d %b %H:%M", tickCount: 5 } });
   const layers = [
     { data: { values }, mark: { type: "line", point: { size: 40 }, color: colour("c1") }, encoding: { x, y: { field: "count", type: "quantitative", axis: { title: "count a window", tickMinStep: 1 } }, tooltip: [{ field: "t", type: "temporal", title: "window", format: "%Y-%m-%d %H:%M", formatType: "utc" }, { field: "count", title: "count", format: "," }] } },
     { data: { values: values.filter((v) => v.t === here) }, mark: { type: "point", filled: true, size: 160, color: colour("c5"), opacity: 1 }, encoding: { x, y: { field: "count", type: "quantitative" } } },

@@ -30,7 +30,7 @@ function monsterPanel() {
     signers.update(ranked(added(cellsOf(await view("monster_signers")), (c) => ({ image: c.image, signer: c.signer, verified: c.verified }))));
     const bars = added(cellsOf(await view("monster_hosts")), (c) => ({ host: c.host, id: c.id })).map((r) => ({ ...r, host: shown(r.host ?? "–") }));
     hosts.draw((width) => bars.length && {
-      data: { values: bars }, width, height: { step: 24 }, mark: "bar",
+      data: { values: bars }, width, height: 24 * new Set(bars.map((r) => r.host)).size, mark: "bar",
       encoding: { y: { field: "host", type: "nominal", sort: "-x", axis: { title: null } }, x: { field: "n", type: "quantitative", axis: { title: "events", format: "~s" } }, color: { field: "id", type: "nominal", legend: { title: "event id" } },
         tooltip: [{ field: "host", title: "host" }, { field: "id", title: "event id" }, { field: "n", title: "events", format: "," }] },
     });

@@ -1,1 +1,1 @@
-"""What `huntbeam report` and `huntbeam serve` show of a folder of results: declared views, and DuckDB that runs them."""
+"""What `huntbeam report` and `huntbeam serve` show of a folder of results: views, and DuckDB that runs them."""

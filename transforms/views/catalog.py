@@ -10,7 +10,8 @@ SEVERITY = "list_position(['informational', 'low', 'medium', 'high', 'critical']
 
 _HOST = {"host": "lower(host)"}
 _DESTINATION = {"dst_ip_addr": "dst_ip_addr", "dst_port": "dst_port"}
-_ADMIN = f"dst_port IN ({', '.join(map(str, ADMIN_PORTS))}) AND coalesce(lower(network_connection_initiated), 'true') = 'true'"
+_INITIATED = "coalesce(lower(network_connection_initiated), 'true') = 'true'"
+_ADMIN = f"dst_port IN ({', '.join(map(str, ADMIN_PORTS))}) AND {_INITIATED}"
 
 
 def _same(*names: str) -> dict[str, str]:
@@ -151,11 +152,12 @@ CONNECTIONS: tuple[View, ...] = (
         name="addresses",  # which host has which address, so that a movement's end gets its name
         relation="connects",
         keys=_HOST | {"src_ip_addr": "src_ip_addr"},
-        where="lower(network_connection_initiated) = 'true'",
+        where=_INITIATED,
         limit=1_000,
     ),
 )
 
+_WORST = f"{SEVERITY.format('lower(severity)')} DESC NULLS LAST, t DESC NULLS LAST, event_uid"
 _SERIES = "counter || ' ' || lower(CAST(key AS VARCHAR))"  # hosts are spelled as one likes
 SERIES = 200  # anomalies whose windows are shown
 
@@ -169,7 +171,7 @@ WINDOWS: tuple[View, ...] = (
             **_same("history", "window_start", "window_end", "text", "attack", "rule_id", "event_uid"),
             "series": _SERIES,
         },
-        order=f"{SEVERITY.format('lower(severity)')} DESC NULLS LAST, t DESC NULLS LAST, event_uid",
+        order=_WORST,
         search=("title", "severity", "kind", "counter", "key"),
         limit=1_000,
     ),
@@ -177,7 +179,7 @@ WINDOWS: tuple[View, ...] = (
         name="series",  # the windows of the worst anomalies' counters and keys
         relation=f"(SELECT t, {_SERIES} AS series, count FROM windows WHERE counter IN (SELECT counter FROM anomalies) "
         f"AND {_SERIES} IN (SELECT series FROM (SELECT {_SERIES} AS series FROM anomalies WHERE counter IS NOT NULL "
-        f"ORDER BY {SEVERITY.format('lower(severity)')} DESC NULLS LAST, t DESC NULLS LAST, event_uid LIMIT {SERIES})))",
+        f"ORDER BY {_WORST} LIMIT {SERIES})))",
         columns=_same("series", "t", "count"),
         order="series, t",
         limit=20_000,
@@ -213,7 +215,9 @@ MONSTER: tuple[View, ...] = (
         where="event_id = 1500 AND coalesce(untrusted, NOT contains(lower(coalesce(signer, '')), 'microsoft') "
         "OR coalesce(verified, '') NOT IN ('1', 'true', 'Trusted', 'Verified', 'Valid'))",
     ),
-    Cube(name="monster_files", relation="monster", keys={"type": "coalesce(event_type, event_id::VARCHAR)"}, where=_FILES),
+    Cube(
+        name="monster_files", relation="monster", keys={"type": "coalesce(event_type, event_id::VARCHAR)"}, where=_FILES
+    ),
     Cube(
         name="monster_registry",
         relation="monster",

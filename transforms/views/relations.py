@@ -56,15 +56,15 @@ _GEO = (
     Field("longitude", NUMBER, ("dst_longitude", "dst_geo_longitude", "dst_lon", "remote_longitude", "longitude")),
 )
 _PROCESS = _texts("process_guid process_path user_account host event_uid event_time_source")
-_DESTINATION = _texts("network_protocol network_connection_initiated src_ip_addr src_host_name dst_ip_addr dst_host_name")
+_DESTINATION = _texts(
+    "network_protocol network_connection_initiated src_ip_addr src_host_name dst_ip_addr dst_host_name"
+)
 _CONNECT = (
     *_PROCESS,
     *_DESTINATION,
     *_integers("process_id src_port dst_port clock_skew_ms"),
 )
-_REVISED = (
-    "QUALIFY revision = max(revision) OVER (PARTITION BY event_uid) AND NOT coalesce(retracted, false)"
-)
+_REVISED = "QUALIFY revision = max(revision) OVER (PARTITION BY event_uid) AND NOT coalesce(retracted, false)"
 _RULE = (*_texts("event_uid rule_id"), Field("revision", INTEGER), Field("retracted", BOOLEAN))
 
 RELATIONS: dict[str, Relation] = {
@@ -137,7 +137,9 @@ RELATIONS: dict[str, Relation] = {
         streams.DUPLICATES, "event_date_creation", (*_texts("host source_name event_uid"), Field("event_id", INTEGER))
     ),
     "suppressed": Relation("suppressed", "time", (*_texts("host rule_id rule_title event_uid"),)),
-    "enriched": Relation(ENRICHED, "event_date_creation", (*_texts("host event_uid context"), Field("event_id", INTEGER))),
+    "enriched": Relation(
+        ENRICHED, "event_date_creation", (*_texts("host event_uid context"), Field("event_id", INTEGER))
+    ),
     "monster": Relation(
         MONSTER,
         "time",
@@ -166,7 +168,7 @@ def relation_sql(name: str, relation: Relation, present: Mapping[str, str], raw:
     `archived`: the folder is a stream's, in which a row may stand more than once (docs/archive.md).
     """
     columns = ", ".join([_time(relation.time, present), *(_column(field, present) for field in relation.fields)])
-    return f"CREATE OR REPLACE VIEW {name} AS SELECT {columns} FROM {raw} {relation.valid if archived else ''}"  # noqa: S608  # all of it is ours
+    return f"CREATE OR REPLACE VIEW {name} AS SELECT {columns} FROM {raw} {relation.valid if archived else ''}"
 
 
 def _time(time: str, present: Mapping[str, str]) -> str:

@@ -1,4 +1,4 @@
-"""A folder of results as relations in DuckDB, and views run on them. Read only; memory is bounded, the rest goes to disk.
+"""A folder of results as relations in DuckDB, and views run on them: read only, in bounded memory.
 
 Parquet is queried where it is. JSON lines and Avro are loaded once into a database in a temporary folder, file by file,
 so that a folder that grows is not read again.
@@ -63,14 +63,16 @@ class Store:
         self._aside = tempfile.TemporaryDirectory(prefix="huntbeam-", ignore_cleanup_errors=True)
         self._connection = _connect(Path(self._aside.name))
         try:
-            self.refresh()
-            if not self._files:
-                raise UnusableError(
-                    f"{folder} holds no results: name the --output of a replay, or the folder of `huntbeam archive`"
-                )
+            self._open()
         except BaseException:
             self.close()
             raise
+
+    def _open(self) -> None:
+        if not self.refresh():
+            raise UnusableError(
+                f"{self.folder} holds no results: name the --output of a replay, or the folder of `huntbeam archive`"
+            )
 
     def __enter__(self) -> Self:
         return self
@@ -93,7 +95,9 @@ class Store:
             for name, relation in RELATIONS.items():
                 self._relate(name, relation, files.get(relation.stream, ()))
             self._files = files
-            self.rows = {r.stream: self._one(f"SELECT count(*) FROM {n}") for n, r in RELATIONS.items() if r.stream in files}
+            self.rows = {
+                r.stream: self._one(f"SELECT count(*) FROM {n}") for n, r in RELATIONS.items() if r.stream in files
+            }
             self.grid = grid_of(self._hours())
             self.version += 1
             return True
@@ -136,10 +140,11 @@ class Store:
 
     def _hours(self) -> list[tuple[int, int, int, int]]:
         times = " UNION ALL ".join(
-            f"SELECT t // {_HOUR} AS h, count(*) AS n, min(t) AS first, max(t) AS last FROM {name} WHERE t IS NOT NULL GROUP BY h"  # noqa: S608
+            f"SELECT t // {_HOUR} AS h, count(*) AS n, min(t) AS first, max(t) AS last FROM {name} "
+            "WHERE t IS NOT NULL GROUP BY h"
             for name in _TIMED
         )
-        rows = self.query(f"SELECT h, sum(n), min(first), max(last) FROM ({times}) GROUP BY h ORDER BY h")  # noqa: S608
+        rows = self.query(f"SELECT h, sum(n), min(first), max(last) FROM ({times}) GROUP BY h ORDER BY h")
         return [(int(h), int(n), int(first), int(last)) for h, n, first, last in rows]
 
     def _relate(self, name: str, relation: Relation, files: Sequence[str]) -> None:
@@ -180,13 +185,13 @@ class Store:
         if path.endswith(Format.JSONL.suffix):
             declared = ", ".join(f"'{name}': '{sql_type}'" for name, sql_type in types.items())
             self._connection.execute(
-                f"INSERT INTO {table} SELECT {_kept(types)} FROM read_json([$path], format = 'newline_delimited', "  # noqa: S608
+                f"INSERT INTO {table} SELECT {_kept(types)} FROM read_json([$path], format = 'newline_delimited', "
                 f"columns = {{{declared}}}, maximum_object_size = 67108864)",
                 {"path": path},
             )
             return
         for batch in _avro(Path(path), stream):  # noqa: B007  # DuckDB finds it by its name
-            self._connection.execute(f"INSERT INTO {table} SELECT {_kept(types)} FROM batch")  # noqa: S608
+            self._connection.execute(f"INSERT INTO {table} SELECT {_kept(types)} FROM batch")
 
 
 def _kept(types: Iterable[str]) -> str:

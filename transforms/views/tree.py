@@ -1,4 +1,4 @@
-"""Process trees: the ancestors, children and connections of processes, from creates and joins by host and ProcessGuid."""
+"""Process trees: ancestors, children and connections of processes, from creates and connects by host and GUID."""
 
 from __future__ import annotations
 
@@ -94,7 +94,7 @@ def trees(store: Store, wanted: Iterable[Key]) -> dict[str, Process]:
         process.connects, process.connects_total = [*process.connects, connect], total
     _name_parents(found)
     for process in found.values():
-        process.children.sort(key=lambda guid: (found[process.host, guid].t or 0, guid))  # noqa: B023  # sorted at once
+        process.children.sort(key=lambda guid: (found[process.host, guid].t or 0, guid))
     return {f"{host}|{guid}": process for (host, guid), process in found.items()}
 
 

@@ -25,7 +25,7 @@ EVERYTHING = Ask()
 
 
 class Rows(msgspec.Struct, frozen=True, kw_only=True):
-    """Rows of a relation. `columns` are SQL expressions with their names; `search` those that a text is looked for in."""
+    """Rows of a relation. `columns` are SQL expressions with their names; `search` where a text is looked for."""
 
     name: str
     relation: str
@@ -37,12 +37,14 @@ class Rows(msgspec.Struct, frozen=True, kw_only=True):
 
     def count_sql(self, ask: Ask) -> str:
         """How many rows there are."""
-        return f"SELECT count(*) FROM {self.relation} WHERE {self._where(ask)}"  # noqa: S608  # all of it is ours
+        return f"SELECT count(*) FROM {self.relation} WHERE {self._where(ask)}"
 
     def sql(self, ask: Ask) -> str:
         """The rows; `$text` is a parameter where a text is looked for."""
         columns = ", ".join(f'{expression} AS "{name}"' for name, expression in self.columns.items())
-        return f"SELECT {columns} FROM {self.relation} WHERE {self._where(ask)} ORDER BY {self.order} LIMIT {self.limit}"  # noqa: S608
+        return (
+            f"SELECT {columns} FROM {self.relation} WHERE {self._where(ask)} ORDER BY {self.order} LIMIT {self.limit}"
+        )
 
     def _where(self, ask: Ask) -> str:
         found = [f"contains(lower(CAST({column} AS VARCHAR)), $text)" for column in self.search if ask.text]
@@ -74,7 +76,7 @@ class Cube(msgspec.Struct, frozen=True, kw_only=True):
             best AS (SELECT * FROM found ORDER BY total DESC, {named} LIMIT {self.limit})
             SELECT cells.b, {values}, (SELECT count(*) FROM found), (SELECT sum(total) FROM found)
             FROM cells JOIN best ON {same} ORDER BY best.total DESC, {_of("best", self.keys)}, cells.b
-        """  # noqa: S608  # all of it is ours
+        """
 
 
 View = Rows | Cube
