@@ -185,7 +185,7 @@ def serving(folder: Path) -> None:
 
 def _asked(port: int, path: str, query: dict[str, object]) -> float:
     started = time.monotonic()
-    with urlopen(f"http://127.0.0.1:{port}/api/{path}?{urlencode(query)}") as answer:  # noqa: S310  # our own server
+    with urlopen(f"http://127.0.0.1:{port}/api/{path}?{urlencode(query)}") as answer:  # our own server
         answer.read()
     return time.monotonic() - started
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import tempfile
 import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
@@ -87,7 +88,7 @@ class Store:
 
     def refresh(self) -> bool:
         """Takes up files that came or went since the last time; whether there were any."""
-        with self._lock:
+        with self._lock, self._told():
             files = {relation.stream: _files(self.folder / relation.stream) for relation in RELATIONS.values()}
             files = {stream: found for stream, found in files.items() if found}
             if files == self._files:
@@ -127,13 +128,23 @@ class Store:
     def _each(self, sql: str, ask: Ask | None = None, **parameters: Any) -> Iterator[tuple[Any, ...]]:
         if ask is not None and "$text" in sql:
             parameters["text"] = ask.text.lower()
-        cursor = self._connection.cursor()  # each thread its own
-        try:
+        with self._told(), closing(self._connection.cursor()) as cursor:  # each thread its own
             cursor.execute(sql, parameters or None)
             while rows := cursor.fetchmany(_BATCH):
                 yield from rows
-        finally:
-            cursor.close()
+
+    @contextmanager
+    def _told(self) -> Iterator[None]:
+        """Says where a file that cannot be read is."""
+        from duckdb import Error
+
+        try:
+            yield
+        except Error as error:
+            reason = str(error).partition("\n")[0]
+            raise UnusableError(
+                f"{self.folder} cannot be read ({reason}): leave the file out or run the replay again"
+            ) from error
 
     def _one(self, sql: str) -> int:
         return int(self.query(sql)[0][0])
