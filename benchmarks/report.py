@@ -121,7 +121,7 @@ def make(folder: Path, rows: int) -> None:
         count = rows // share
         p = "i" if stream == "sysmon_process_create" else f"(i * {share}) // 8"
         for number, start in enumerate(range(0, count, FILE_ROWS)):
-            source = f"SELECT i, {p} AS p FROM range({start}, {min(count, start + FILE_ROWS)}) AS r(i)"
+            source = f"SELECT i, {p} AS p FROM range({start}, {min(count, start + FILE_ROWS)}) AS r(i)"  # noqa: S608
             sql = f"SELECT {exprs.replace('$rows', str(count))} FROM ({source})"  # noqa: S608
             target = folder / stream / f"part-0-{number:05}.parquet"
             connection.execute(f"COPY ({sql}) TO '{target}' (FORMAT parquet, COMPRESSION zstd)")

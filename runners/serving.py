@@ -90,7 +90,12 @@ class Views:
                 self._kept.move_to_end(key)
                 return self._kept[key]
         with self._asking:
-            made = _encode(ask(query))
+            try:
+                made = _encode(ask(query))
+            except UnusableError:  # a file went since the folder was looked at
+                if not self._store.refresh():
+                    raise
+                made = _encode(ask(query))
         with self._lock:
             if key not in self._kept:
                 self._kept[key] = made

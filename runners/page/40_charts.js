@@ -24,8 +24,8 @@ const charts = new Set();
 
 // A figure with a caption; draw(spec) draws it, with a width that follows the page's.
 function chart(title, hint, label) {
-  const place = h("div", { class: "chart" });
-  const node = h("figure", { class: "card" }, h("figcaption", {}, h("h2", {}, title), hint && h("p", { class: "hint" }, hint)), place);
+  const place = h("div", { "aria-hidden": "true" }); // its parts say nothing that the label and the tables do not
+  const node = h("figure", { class: "card" }, h("figcaption", {}, h("h2", {}, title), hint && h("p", { class: "hint" }, hint)), h("div", { class: "chart", role: "img", "aria-label": label || title }, place));
   const one = { node, place, label: label || title, make: null, view: null };
   let running = Promise.resolve();
   one.draw = (make, listen) => {

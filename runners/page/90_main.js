@@ -41,7 +41,7 @@ function go(id, focus = true) {
     p.place.hidden = p !== panel;
   }
   if (focus) panel.tab.focus({ preventScroll: false });
-  if (location.hash !== `#${panel.id}`) history.replaceState(null, "", `#${panel.id}`);
+  history.replaceState(null, "", `#/${panel.id}`); // no element's id: the browser would scroll there
   return refresh();
 }
 
@@ -138,7 +138,7 @@ async function start() {
   build();
   say();
   await time_line.update();
-  await go(location.hash.slice(1) || "overview", false);
+  await go(location.hash.slice(2) || "overview", false);
   document.documentElement.setAttribute("data-ready", "true");
   if (DATA.live) setTimeout(look, DATA.live * 1000);
 }
