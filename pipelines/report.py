@@ -91,10 +91,11 @@ def _texts(paths: Sequence[str], wanted: set[str]) -> dict[str, str]:
     """The text of the rules that found something, as their authors wrote it."""
     if not paths or not wanted:
         return {}
+    from huntbeam.rules import located
     from huntbeam.transforms.sigma.documents import Document, documents
 
     texts: dict[str, str] = {}
-    for document in documents(paths):
+    for document in documents(map(located, paths)):
         if isinstance(document, Document):
             found = _RULE_ID.search(document.text)
             if found and found[1] in wanted:

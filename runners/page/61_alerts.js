@@ -41,7 +41,7 @@ function alertsPanel() {
     searched = text;
     const got = await view("alerts", { text });
     const wanted = (row) => (!levels.size || levels.has(levelOf(row.rule_level))) && (!chosen.size || (row.attack || []).some((id) => chosen.has(id)));
-    list.update(rowsOf(got).filter(wanted).map((row) => ({ ...row, also: Object.values(row.event || {}).join("\n"), id: `${row.event_uid}${row.revision}` })), leftOut(got, 0, "alerts, the worst and newest"));
+    list.update(rowsOf(got).filter(wanted).map((row) => ({ ...row, also: Object.values(row.event || {}).join("\n"), same: () => sameEvents(row, rowsOf(got)), id: `${row.event_uid}${row.revision}` })), leftOut(got, 0, "alerts, the worst and newest"));
   }
 
   async function update() {
@@ -57,20 +57,29 @@ async function detail(row) {
   const found = await treeOf(row.host, row.process_guid);
   const self = found[`${(row.host || "").toLowerCase()}|${row.process_guid}`];
   const text = DATA.rules[row.rule_id] || (STATE.rules || {})[row.rule_id];
+  const same = row.same();
   return h("div", {},
     h("h3", {}, row.rule_title, " ", badge(row.rule_level)),
-    row.description && h("p", {}, row.description),
     h("div", { class: "two" },
-      h("div", {}, h("h4", {}, "Process tree"), self ? processTree(self, found) : h("p", { class: "hint" }, row.process_guid ? "The creates of this process are not in this page; `huntbeam serve` shows them." : "The event has no ProcessGuid.")),
+      h("div", {}, h("h4", {}, "Process tree"), self ? processTree(self, found) : h("p", { class: "hint" }, row.process_guid ? "The creates of this process are not in this page; `huntbeam serve` shows them." : row.rule_type && row.rule_type !== "rule" ? "A correlation is about several events." : "The event has no ProcessGuid.")),
       h("div", {},
         h("h4", {}, "Event"), h("p", { class: "hint" }, "What made the rule match is marked."), fieldsOf(row),
         h("h4", {}, "Rule"),
         h("dl", { class: "fields" },
           pair("id", row.rule_id), pair("author", row.author), pair("ATT&CK", (row.attack || []).map((id) => [attackLink(id), h("br")])),
           pair("tags", (row.tags || []).join(", ")), pair("references", (row.references || []).map((r) => [link(r), h("br")])),
-          row.group && Object.keys(row.group).length ? pair("group", Object.entries(row.group).map(([k, v]) => `${k}=${v ?? "–"}`).join(", ")) : null,
+          row.rule_type && row.rule_type !== "rule" ? pair("correlation", `${row.rule_type}, ${row.first_seen} to ${row.last_seen}`) : null,
+          row.suppressed_count ? pair("held back", plural(row.suppressed_count, "further alert")) : null,
+          row.truncated ? pair("not all of it", "Of more than 10,000 events some were given up.") : null,
+          same.length ? pair("of the same events", same.map((a) => [`${time(a.t)} ${a.rule_title}`, h("br")])) : null,
           row.contributing_count > 1 ? pair("events", `${number(row.contributing_count)}: ${(row.contributing || []).slice(0, 5).join(", ")}${row.contributing_count > 5 ? ", …" : ""}`) : null),
         text ? h("pre", { tabindex: 0, "aria-label": "Text of the rule" }, text) : h("p", { class: "hint" }, "Its text is here when the report is made with --rules PATH."))));
+}
+
+// Other alerts that share an event with this one: what a correlation is made of.
+function sameEvents(row, all) {
+  const events = new Set(row.contributing || []);
+  return all.filter((other) => other.event_uid !== row.event_uid && (other.contributing || []).some((uid) => events.has(uid))).slice(0, 20);
 }
 
 const pair = (name, value) => (value && value.length !== 0 ? [h("dt", {}, name), h("dd", {}, value)] : null);

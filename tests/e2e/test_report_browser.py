@@ -399,7 +399,7 @@ def monster_folder(folder: Path) -> Path:
             }
         if event_id == 3500:
             row |= {"SendBytes": 900, "RecvBytes": 100 + n, "remote_ip": f"192.0.2.{n % 7}", "remote_port": 443}
-            row |= {"dst_country": "Japan", "dst_latitude": 35.7, "dst_longitude": 139.7}
+            row |= {"DestinationGeoip": {"country": "Japan", "location": {"lat": 35.7, "lon": 139.7}}}
         rows.append(row | {"event_type": {2012: "CreateFile", 2030: "CreateNewFile", 4001: "CreateKey"}.get(event_id)})
     names = dict.fromkeys(name for row in rows for name in row)
     (folder / "monster_events").mkdir(parents=True)

@@ -95,8 +95,9 @@ FOUND: tuple[View, ...] = (
         columns={
             "t": "t",
             **_same("rule_level", "rule_title", "host", "user_account", "process_path", "attack", "rule_id"),
-            **_same("author", "description", "references", "tags", "matched", "event", "contributing"),
-            **{name: f'"{name}"' for name in ("contributing_count", "group", "event_uid", "revision")},
+            **_same("author", "references", "tags", "matched", "event", "contributing"),
+            **_same("rule_type", "first_seen", "last_seen", "suppressed_count", "truncated"),
+            **{name: f'"{name}"' for name in ("contributing_count", "event_uid", "revision")},
             "process_guid": "lower(trim(coalesce(event['ProcessGuid'], event['SourceProcessGuid'], "
             "event['SourceProcessGUID']), '{}'))",
         },
@@ -212,8 +213,7 @@ MONSTER: tuple[View, ...] = (
         name="monster_signers",
         relation="monster",
         keys={"signer": "signer", "verified": "verified", "image": "image"},
-        where="event_id = 1500 AND coalesce(untrusted, NOT contains(lower(coalesce(signer, '')), 'microsoft') "
-        "OR coalesce(verified, '') NOT IN ('1', 'true', 'Trusted', 'Verified', 'Valid'))",
+        where="event_id = 1500 AND NOT coalesce(signer_trusted, contains(lower(coalesce(signer, '')), 'microsoft'))",
     ),
     Cube(
         name="monster_files", relation="monster", keys={"type": "coalesce(event_type, event_id::VARCHAR)"}, where=_FILES

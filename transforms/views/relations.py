@@ -7,6 +7,7 @@ folder does not have is null, so that older and newer folders go through the sam
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import reduce
 from typing import NamedTuple
 
 from huntbeam.schemas import streams
@@ -49,11 +50,11 @@ def _integers(names: str) -> tuple[Field, ...]:
     return tuple(Field(name, INTEGER) for name in names.split())
 
 
-_GEO = (
-    Field("country", TEXT, ("dst_country", "dst_country_name", "dst_geo_country", "remote_country", "country")),
-    Field("city", TEXT, ("dst_city", "dst_city_name", "dst_geo_city", "remote_city", "city")),
-    Field("latitude", NUMBER, ("dst_latitude", "dst_geo_latitude", "dst_lat", "remote_latitude", "latitude")),
-    Field("longitude", NUMBER, ("dst_longitude", "dst_geo_longitude", "dst_lon", "remote_longitude", "longitude")),
+_GEO = (  # --geoip's column is an object
+    Field("country", TEXT, ("dst_geo.country", "DestinationGeoip.country", "country")),
+    Field("city", TEXT, ("dst_geo.city", "DestinationGeoip.city", "city")),
+    Field("latitude", NUMBER, ("dst_geo.location.lat", "DestinationGeoip.location.lat", "latitude")),
+    Field("longitude", NUMBER, ("dst_geo.location.lon", "DestinationGeoip.location.lon", "longitude")),
 )
 _PROCESS = _texts("process_guid process_path user_account host event_uid event_time_source")
 _DESTINATION = _texts(
@@ -97,9 +98,12 @@ RELATIONS: dict[str, Relation] = {
         "time",
         (
             *_RULE,
-            *_texts("host user_account process_path record_id rule_title rule_level author description ruleset"),
+            *_texts("host user_account process_path record_id rule_title rule_level rule_type author ruleset"),
+            *_texts("first_seen last_seen"),
+            Field("truncated", BOOLEAN),
+            Field("suppressed_count", INTEGER),
             *(Field(name, LIST) for name in ("tags", "attack", "references", "contributing")),
-            *(Field(name, MAP) for name in ("matched", "event", "group")),
+            *(Field(name, MAP) for name in ("matched", "event")),
             Field("contributing_count", INTEGER),
         ),
         _REVISED,
@@ -145,14 +149,14 @@ RELATIONS: dict[str, Relation] = {
         "time",
         (
             Field("event_id", INTEGER, ("EventID", "event_id")),
-            Field("host_ip", TEXT, ("HostIP", "host_key", "host")),
+            Field("host_ip", TEXT, ("host_key", "HostIP", "host")),
             *_texts("event_type remote_ip layout event_uid"),
             Field("remote_port", INTEGER),
             Field("image", TEXT, ("Image",)),
             Field("command_line", TEXT, ("CommandLine",)),
             Field("signer", TEXT, ("Signer",)),
             Field("verified", TEXT, ("VerifiedResult",)),
-            Field("untrusted", BOOLEAN, ("untrusted_signer", "untrusted", "signer_untrusted")),
+            Field("signer_trusted", BOOLEAN),
             Field("owner", TEXT, ("Owner",)),
             Field("send_bytes", INTEGER, ("SendBytes",)),
             Field("recv_bytes", INTEGER, ("RecvBytes",)),
@@ -180,10 +184,17 @@ def _time(time: str, present: Mapping[str, str]) -> str:
 
 
 def _column(field: Field, present: Mapping[str, str]) -> str:
-    for name in field.physical or (field.name,):
-        if name in present:
+    for path in field.physical or (field.name,):
+        name, *parts = path.split(".")
+        if parts and present.get(name, "").startswith("STRUCT"):
+            return f'{_inside(name, parts)} AS "{field.name}"'
+        if name in present and not parts:
             return f'{_value(name, present[name], field.type)} AS "{field.name}"'
     return f'CAST(NULL AS {field.type}) AS "{field.name}"'
+
+
+def _inside(name: str, parts: list[str]) -> str:
+    return reduce(lambda sql, part: f"struct_extract({sql}, '{part}')", parts, f'"{name}"')
 
 
 def _value(name: str, physical: str, wanted: str) -> str:

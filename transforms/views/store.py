@@ -16,6 +16,8 @@ from typing import TYPE_CHECKING, Any, Self
 
 import msgspec
 
+from huntbeam.schemas.alert import Alert
+from huntbeam.schemas.ecs import as_columns
 from huntbeam.schemas.errors import UnusableError
 from huntbeam.schemas.record import Kind, columns
 from huntbeam.schemas.streams import STREAMS
@@ -32,7 +34,7 @@ MEMORY = "1GB"
 _ARCHIVE, _SUCCESS = "_archive.json", "_SUCCESS"
 _HOUR = 3_600_000
 _TIMED = ("creates", "connects", "alerts", "events", "monster", "joins", "enriched")
-_TYPES = {
+_TYPES = {  # by kinds' names, so that a kind that is not known here is read as text
     Kind.TEXT: "VARCHAR",
     Kind.GUID: "VARCHAR",
     Kind.INTEGER: "BIGINT",
@@ -42,6 +44,7 @@ _TYPES = {
     Kind.TEXT_MAP: "MAP(VARCHAR, VARCHAR)",
     Kind.INTEGER_MAP: "MAP(VARCHAR, BIGINT)",
     Kind.TEXT_LIST: "VARCHAR[]",
+    "geo": "STRUCT(country_code VARCHAR, country VARCHAR, city VARCHAR, location STRUCT(lat DOUBLE, lon DOUBLE))",
 }
 _BATCH = 5_000
 
@@ -183,7 +186,7 @@ class Store:
         found = [path for path in files if not path.endswith(Format.PARQUET.suffix)]
         if not found or stream not in STREAMS:
             return
-        types = {column.name: _TYPES[column.kind] for column in columns(STREAMS[stream])}
+        types = {column.name: _TYPES.get(column.kind, "VARCHAR") for column in columns(STREAMS[stream])}
         declared = ", ".join(f'"{name}" {sql_type}' for name, sql_type in types.items())
         self._connection.execute(f"CREATE TABLE IF NOT EXISTS {raw}_rows ({declared})")
         for path in found:
@@ -193,7 +196,7 @@ class Store:
         yield f"{raw}_rows"
 
     def _load(self, table: str, path: str, types: dict[str, str], stream: str) -> None:
-        if path.endswith(Format.JSONL.suffix):
+        if path.endswith(Format.JSONL.suffix) and not _ecs(path, stream):
             declared = ", ".join(f"'{name}': '{sql_type}'" for name, sql_type in types.items())
             self._connection.execute(
                 f"INSERT INTO {table} SELECT {_kept(types)} FROM read_json([$path], format = 'newline_delimited', "
@@ -201,7 +204,7 @@ class Store:
                 {"path": path},
             )
             return
-        for batch in _avro(Path(path), stream):  # noqa: B007  # DuckDB finds it by its name
+        for batch in _batches(Path(path), stream):  # noqa: B007  # DuckDB finds it by its name
             self._connection.execute(f"INSERT INTO {table} SELECT {_kept(types)} FROM batch")
 
 
@@ -210,11 +213,21 @@ def _kept(types: Iterable[str]) -> str:
     return ", ".join('left("raw_b64", 2048)' if name == "raw_b64" else f'"{name}"' for name in types)
 
 
-def _avro(path: Path, stream: str) -> Iterator[Any]:
+def _ecs(path: str, stream: str) -> bool:
+    """Whether a file has alerts as documents of the Elastic Common Schema."""
+    if STREAMS[stream] is not Alert:
+        return False
+    with Path(path).open("rb") as file:
+        return '"ecs":' in file.readline().decode("utf-8", "replace")
+
+
+def _batches(path: Path, stream: str) -> Iterator[Any]:
     from huntbeam.schemas.arrow import batch_of_rows
     from huntbeam.transforms.row_files import file_rows
 
-    rows = file_rows(path)
+    rows: Iterator[dict[str, Any]] = file_rows(path)
+    if STREAMS[stream] is Alert:
+        rows = map(as_columns, rows)
     while some := list(islice(rows, _BATCH)):
         yield batch_of_rows(some, STREAMS[stream])
 

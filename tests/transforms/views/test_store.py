@@ -190,9 +190,8 @@ def test_columns_that_a_folder_does_not_have_are_null_and_those_it_has_are_read(
     import pyarrow.parquet as pq
 
     (tmp_path / "sysmon_join").mkdir()
-    table = pa.table(
-        {"host": ["a"], "dst_country": ["NL"], "dst_latitude": [52.4], "dst_longitude": [4.9], "dst_port": [1]}
-    )
+    place = {"country_code": "NL", "country": "Netherlands", "city": None, "location": {"lat": 52.4, "lon": 4.9}}
+    table = pa.table({"host": ["a"], "dst_geo": [place], "dst_port": [1]})
     pq.write_table(table, tmp_path / "sysmon_join" / "part-0.parquet")
     (tmp_path / "monster_events").mkdir()
     monster = pa.table(
@@ -200,10 +199,21 @@ def test_columns_that_a_folder_does_not_have_are_null_and_those_it_has_are_read(
     )
     pq.write_table(monster, tmp_path / "monster_events" / "part-0.parquet")
     with Store(tmp_path) as store:
-        assert cube(store, "countries").keys == [["NL"]]
+        assert cube(store, "countries").keys == [["Netherlands"]]
+        assert cube(store, "countries").cells == [[None, 0, 1, 52.4, 4.9]]
         assert rows(store, "connections").total == 1
         assert cube(store, "monster_hosts").total == 2
         assert cube(store, "monster_bytes").cells == [[None, 0, 30, 10]]
+
+
+def test_alerts_as_documents_are_read_as_their_columns(tmp_path: Path) -> None:
+    seen = []
+    for form in ("columns", "ecs"):
+        output = tmp_path / form
+        run_replay(output, SAMPLE / "logs", options=(*OPTIONS, "--alert_format", form))
+        with Store(output) as store:
+            seen.append([store.run(VIEWS[name]) for name in ("levels", "rules", "techniques", "alerts")])
+    assert seen[0] == seen[1]
 
 
 def test_a_view_takes_no_more_than_its_bytes() -> None:
