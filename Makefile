@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: help setup lint format types test fuzz e2e e2e-full bench bench-memory bench-sigma bench-sigma-replay bench-stream soak demo clean
+.PHONY: help setup lint format types test fuzz e2e e2e-full bench bench-memory bench-sigma bench-sigma-replay bench-stream bench-report soak demo clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z0-9_-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -58,6 +58,9 @@ bench-sigma-replay: setup ## what a replay pays for rules
 
 bench-stream: setup ## the stream against Kafka Streams: ratios of throughput, CPU, memory and latency
 	$(BIN)/python benchmarks/stream.py $(BENCH)
+
+bench-report: setup ## report and serve with a million joined rows: size, opening, answers
+	$(BIN)/python benchmarks/report.py $(BENCH)
 
 soak: setup ## the stream for ten minutes at a steady rate: does anything grow
 	$(BIN)/python benchmarks/soak.py $(BENCH)

@@ -1,7 +1,7 @@
 // Alerts: the ATT&CK matrix, the table, and for one alert its process tree, matched fields and rule.
 
 function alertsPanel() {
-  const matrix = h("div", { class: "matrix", tabindex: 0, role: "region", "aria-label": "ATT&CK matrix: tactics and techniques with their alerts" });
+  const matrix = h("div", { class: "matrix", role: "region", "aria-label": "ATT&CK matrix: tactics and techniques with their alerts" });
   const nothing = h("p", { class: "hint" });
   const chosen = new Set(); // techniques
   const levels = new Set();
