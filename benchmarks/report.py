@@ -4,7 +4,8 @@
 
 What is measured: size and making of the page, its opening in Chromium (until every part of the first view is drawn),
 and how long serve takes for each view when nothing is remembered, of everything and of a span, and for a search.
-The rows are made up by DuckDB, in the columns of the streams: 300 hosts, 40 programs, 3,000 addresses, two weeks.
+The rows are made up by DuckDB, in the columns of the streams, over two weeks: 300 hosts, 40 programs that talk to 20
+addresses each.
 """
 
 from __future__ import annotations
@@ -44,8 +45,9 @@ TYPES = {
 AT = f"{START} + to_milliseconds(CAST(i * {SPAN}000.0 / $rows AS BIGINT) + h(i) % 60000)"
 HOST = "'ws-' || lpad(CAST(h(p) % 300 AS VARCHAR), 4, '0') || '.corp.example'"
 IMAGE = "'C:\\Program Files\\Vendor ' || (h(p * 7) % 40) || '\\program' || (h(p * 7) % 40) || '.exe'"
+DESTINATION = "h((h(p * 7) % 40) * 100 + h(i * 5) % 20) % 3000"  # a program talks to 20 of them
 KEY = (
-    f"map {{'host': {HOST}, 'user_account': 'CORP\\user' || (h(p * 3) % 200), 'process_path': {IMAGE}, "
+    f"map {{'host': {HOST}, 'user_account': 'CORP\\user' || (h(p) % 300), 'process_path': {IMAGE}, "
     "'dst_ip_addr': '192.0.2.' || (h(i * 5) % 250), 'dst_port': '443'}"
 )
 VALUES = {
@@ -62,13 +64,13 @@ VALUES = {
     "process_path": IMAGE,
     "parent_process_path": "'C:\\Windows\\explorer.exe'",
     "process_command_line": f"'\"' || {IMAGE} || '\" --profile ' || p || ' --since ' || i",
-    "user_account": "'CORP\\user' || (h(p * 3) % 200)",
+    "user_account": "'CORP\\user' || (h(p) % 300)",
     "hashes": "'SHA256=' || sha256(CAST(p % 500 AS VARCHAR))",
     "network_protocol": "'tcp'",
     "network_connection_initiated": "'true'",
     "src_ip_addr": "'10.1.' || (h(p) % 300) // 200 || '.' || (h(p) % 300) % 200",
     "src_port": "49152 + h(i) % 16000",
-    "dst_ip_addr": "'198.51.' || (h(i * 5) % 3000) // 250 || '.' || (h(i * 5) % 250)",
+    "dst_ip_addr": f"'198.51.' || ({DESTINATION}) // 250 || '.' || ({DESTINATION}) % 250",
     "dst_port": "[443, 443, 443, 80, 445, 3389, 53][1 + h(i * 11) % 7]",
     "event_id": "3",
     "source_name": "'Microsoft-Windows-Sysmon'",

@@ -85,7 +85,7 @@ FOUND: tuple[View, ...] = (
     Cube(name="rules", relation="alerts", keys=_same("rule_title", "rule_level", "rule_id"), limit=500),
     Cube(
         name="techniques",
-        relation="(SELECT t, unnest(attack) AS technique FROM alerts)",
+        relation="(SELECT t, moment, unnest(attack) AS technique FROM alerts)",
         keys={"technique": "technique"},
         limit=500,
     ),
@@ -131,6 +131,7 @@ CONNECTIONS: tuple[View, ...] = (
             "src_ip_addr",
         ),
         limit=CONNECTS,
+        newest=True,
     ),
     Cube(name="talkers", relation="connects", keys=_HOST | _same("process_path", "user_account") | _DESTINATION),
     Cube(name="destinations", relation="connects", keys=_DESTINATION, limit=50),
@@ -178,7 +179,8 @@ WINDOWS: tuple[View, ...] = (
     ),
     Rows(
         name="series",  # the windows of the worst anomalies' counters and keys
-        relation=f"(SELECT t, {_SERIES} AS series, count FROM windows WHERE counter IN (SELECT counter FROM anomalies) "
+        relation=f"(SELECT t, moment, {_SERIES} AS series, count FROM windows "
+        "WHERE counter IN (SELECT counter FROM anomalies) "
         f"AND {_SERIES} IN (SELECT series FROM (SELECT {_SERIES} AS series FROM anomalies WHERE counter IS NOT NULL "
         f"ORDER BY {_WORST} LIMIT {SERIES})))",
         columns=_same("series", "t", "count"),

@@ -1,7 +1,7 @@
 """Relations: the streams of a folder as the views' SQL knows them, whatever columns the folder has. Pure.
 
-A relation has the stream's own column names and `t`, its event time in milliseconds since 1970. A column that the
-folder does not have is null, so that older and newer folders go through the same views.
+A relation has the stream's own column names, its event time as `moment`, and as `t` in milliseconds since 1970. A
+column that the folder does not have is null, so that older and newer folders go through the same views.
 """
 
 from __future__ import annotations
@@ -23,6 +23,9 @@ TEXT, INTEGER, NUMBER, BOOLEAN, MAP, LIST = (
     "MAP(VARCHAR, VARCHAR)",
     "VARCHAR[]",
 )
+
+
+ZONED = "TIMESTAMP WITH TIME ZONE"
 
 
 class Field(NamedTuple):
@@ -171,16 +174,15 @@ def relation_sql(name: str, relation: Relation, present: Mapping[str, str], raw:
 
     `archived`: the folder is a stream's, in which a row may stand more than once (docs/archive.md).
     """
-    columns = ", ".join([_time(relation.time, present), *(_column(field, present) for field in relation.fields)])
+    columns = ", ".join([*_times(relation.time, present), *(_column(field, present) for field in relation.fields)])
     return f"CREATE OR REPLACE VIEW {name} AS SELECT {columns} FROM {raw} {relation.valid if archived else ''}"
 
 
-def _time(time: str, present: Mapping[str, str]) -> str:
+def _times(time: str, present: Mapping[str, str]) -> tuple[str, str]:
     if time not in present:
-        return "CAST(NULL AS BIGINT) AS t"
-    if "TIMESTAMP" in present[time]:
-        return f'epoch_ms("{time}") AS t'
-    return f'epoch_ms(TRY_CAST("{time}" AS TIMESTAMPTZ)) AS t'
+        return "CAST(NULL AS BIGINT) AS t", "CAST(NULL AS TIMESTAMPTZ) AS moment"
+    at = f'"{time}"' if present[time] == ZONED else f'TRY_CAST("{time}" AS TIMESTAMPTZ)'
+    return f"epoch_ms({at}) AS t", f"{at} AS moment"
 
 
 def _column(field: Field, present: Mapping[str, str]) -> str:

@@ -121,8 +121,14 @@ class Store:
         """What the view gives for what is asked; for a stream that is not there, nothing."""
         if isinstance(view, Rows):
             total = int(self.query(view.count_sql(ask), ask)[0][0])
-            return row_table(list(view.columns), self._each(view.sql(ask), ask), total)
+            rows = self._each(view.sql(self._newest(view, ask)), ask)
+            return row_table(list(view.columns), rows, total)
         return cube_table(list(view.keys), list(view.numbers), self._each(view.sql(ask, self.grid), ask))
+
+    def _newest(self, view: Rows, ask: Ask) -> Ask:
+        """What is asked, without what is too old to be shown: to sort all of a year's rows takes memory."""
+        cutoff = self.query(view.cutoff_sql(ask), ask)[0][0] if view.newest else None
+        return ask if cutoff is None else msgspec.structs.replace(ask, since=int(cutoff))
 
     def query(self, sql: str, ask: Ask | None = None, **parameters: Any) -> list[tuple[Any, ...]]:
         """The rows of a query of ours; values of others are its parameters, `$name`."""

@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import msgspec
 
+from huntbeam.schemas.clock import instant
 from huntbeam.transforms.views.grid import Grid
 
 ROWS, KEYS, KEY_TEXT = 2_000, 100, 400
+FIRST, LAST = -62_135_596_800_000, 253_402_300_799_999  # of the years 1 to 9999
 
 
 class Ask(msgspec.Struct, frozen=True):
@@ -34,6 +36,14 @@ class Rows(msgspec.Struct, frozen=True, kw_only=True):
     search: tuple[str, ...] = ()
     where: str = "true"
     limit: int = ROWS
+    newest: bool = False  # the order begins with the newest: old rows need not be sorted
+
+    def cutoff_sql(self, ask: Ask) -> str:
+        """The time before which no row is among the first; null where rows without a time are."""
+        return f"""
+            SELECT CASE WHEN count(*) = {self.limit} AND count(t) = {self.limit} THEN min(t) END
+            FROM (SELECT t FROM {self.relation} WHERE {self._where(ask)} ORDER BY t DESC NULLS LAST LIMIT {self.limit})
+        """
 
     def count_sql(self, ask: Ask) -> str:
         """How many rows there are."""
@@ -63,11 +73,11 @@ class Cube(msgspec.Struct, frozen=True, kw_only=True):
 
     def sql(self, ask: Ask, grid: Grid) -> str:
         """Rows (bucket, keys ..., numbers ..., how many keys there are, sum of the first number over all keys)."""
-        keys = ", ".join(f'{_short(expression)} AS "{name}"' for name, expression in self.keys.items())
+        keys = ", ".join(f'{expression} AS "{name}"' for name, expression in self.keys.items())
         numbers = ", ".join(f'{expression} AS "{name}"' for name, expression in self.numbers.items())
         named, first = ", ".join(f'"{name}"' for name in self.keys), next(iter(self.numbers))
         same = " AND ".join(f'cells."{name}" IS NOT DISTINCT FROM best."{name}"' for name in self.keys)
-        values = ", ".join(f'cells."{name}"' for name in (*self.keys, *self.numbers))
+        values = ", ".join([_shown("cells", self.keys), _of("cells", self.numbers)])
         return f"""
             WITH cells AS MATERIALIZED (
               SELECT {grid.bucket_sql()} AS b, {keys}, {numbers} FROM {self.relation}
@@ -86,13 +96,18 @@ def _of(table: str, names: dict[str, str]) -> str:
     return ", ".join(f'{table}."{name}"' for name in names)
 
 
-def _short(expression: str) -> str:
+def _shown(table: str, names: dict[str, str]) -> str:
     """Keys are shown, not read: a command line of 32,000 characters is cut."""
-    return f"left(CAST({expression} AS VARCHAR), {KEY_TEXT})"
+    return ", ".join(f'left(CAST({table}."{name}" AS VARCHAR), {KEY_TEXT})' for name in names)
 
 
 def span_sql(ask: Ask) -> str:
     """SQL that holds for rows in the span; a row without a time is only in the span that is everything."""
-    bounds = [f"t >= {int(ask.since)}"] if ask.since is not None else []
-    bounds += [f"t < {int(ask.until)}"] if ask.until is not None else []
+    bounds = [f"moment >= {_moment(ask.since)}"] if ask.since is not None else []
+    bounds += [f"moment < {_moment(ask.until)}"] if ask.until is not None else []
     return " AND ".join(bounds) or "true"
+
+
+def _moment(time: int) -> str:
+    """A constant of the column's own type: parts of files that lie outside are not read then."""
+    return f"TIMESTAMPTZ '{instant(max(FIRST, min(time, LAST)))}'"
