@@ -133,8 +133,13 @@ CONNECTIONS: tuple[View, ...] = (
         limit=CONNECTS,
         newest=True,
     ),
-    Cube(name="talkers", relation="connects", keys=_HOST | _same("process_path", "user_account") | _DESTINATION),
-    Cube(name="destinations", relation="connects", keys=_DESTINATION, limit=50),
+    Cube(
+        name="talkers",
+        relation="connects",
+        keys=_HOST | _same("process_path", "user_account") | _DESTINATION,
+        many=True,
+    ),
+    Cube(name="destinations", relation="connects", keys=_DESTINATION, limit=50, many=True),
     Cube(name="ports", relation="connects", keys={"dst_port": "dst_port"}, limit=50),
     Cube(
         name="countries",

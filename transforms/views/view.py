@@ -70,26 +70,53 @@ class Cube(msgspec.Struct, frozen=True, kw_only=True):
     numbers: dict[str, str] = msgspec.field(default_factory=lambda: {"n": "count(*)"})
     where: str = "true"
     limit: int = KEYS
+    many: bool = False  # keys named as columns of the relation, so many that they are counted before their buckets
 
     def sql(self, ask: Ask, grid: Grid) -> str:
         """Rows (bucket, keys ..., numbers ..., how many keys there are, sum of the first number over all keys)."""
-        keys = ", ".join(f'{expression} AS "{name}"' for name, expression in self.keys.items())
-        numbers = ", ".join(f'{expression} AS "{name}"' for name, expression in self.numbers.items())
-        named, first = ", ".join(f'"{name}"' for name in self.keys), next(iter(self.numbers))
-        same = " AND ".join(f'cells."{name}" IS NOT DISTINCT FROM best."{name}"' for name in self.keys)
-        values = ", ".join([_shown("cells", self.keys), _of("cells", self.numbers)])
+        source = f"{self.relation} WHERE ({self.where}) AND {span_sql(ask)}"
+        return self._best_first(source, grid) if self.many else self._cells_first(source, grid)
+
+    def _cells_first(self, source: str, grid: Grid) -> str:
+        """Counts buckets and keys in one pass."""
+        named, first = _of("cells", self.keys), next(iter(self.numbers))
         return f"""
             WITH cells AS MATERIALIZED (
-              SELECT {grid.bucket_sql()} AS b, {keys}, {numbers} FROM {self.relation}
-              WHERE ({self.where}) AND {span_sql(ask)} GROUP BY ALL
+              SELECT {grid.bucket_sql()} AS b, {_as(self.keys)}, {_as(self.numbers)} FROM {source} GROUP BY ALL
             ), found AS MATERIALIZED (SELECT {named}, sum("{first}") AS total FROM cells GROUP BY ALL),
-            best AS (SELECT * FROM found ORDER BY total DESC, {named} LIMIT {self.limit})
-            SELECT cells.b, {values}, (SELECT count(*) FROM found), (SELECT sum(total) FROM found)
-            FROM cells JOIN best ON {same} ORDER BY best.total DESC, {_of("best", self.keys)}, cells.b
+            best AS (SELECT * FROM found ORDER BY total DESC, {_of("found", self.keys)} LIMIT {self.limit})
+            SELECT b, {_shown("cells", self.keys)}, {_of("cells", self.numbers)}, {_ALL}
+            FROM cells JOIN best ON {_same("cells", self.keys)} ORDER BY best.total DESC, {_of("best", self.keys)}, b
+        """
+
+    def _best_first(self, source: str, grid: Grid) -> str:
+        """Counts keys, then the buckets of the best: of a million keys most are not looked at twice."""
+        named, first = _of("best", self.keys), next(iter(self.numbers.values()))
+        return f"""
+            WITH found AS MATERIALIZED (SELECT {_as(self.keys)}, {first} AS total FROM {source} GROUP BY ALL),
+            best AS MATERIALIZED (SELECT * FROM found ORDER BY total DESC, {_of("found", self.keys)} LIMIT {self.limit}),
+            cells AS (
+              SELECT {grid.bucket_sql()} AS b, {named}, best.total, {_as(self.numbers)}
+              FROM (SELECT * REPLACE ({_as(self.keys)}) FROM {source}) AS rows JOIN best ON {_same("rows", self.keys)}
+              GROUP BY b, {named}, best.total
+            )
+            SELECT b, {_shown("cells", self.keys)}, {_of("cells", self.numbers)}, {_ALL}
+            FROM cells ORDER BY total DESC, {_of("cells", self.keys)}, b
         """
 
 
 View = Rows | Cube
+
+
+_ALL = "(SELECT count(*) FROM found), (SELECT sum(total) FROM found)"
+
+
+def _as(expressions: dict[str, str]) -> str:
+    return ", ".join(f'{expression} AS "{name}"' for name, expression in expressions.items())
+
+
+def _same(table: str, names: dict[str, str]) -> str:
+    return " AND ".join(f'{table}."{name}" IS NOT DISTINCT FROM best."{name}"' for name in names)
 
 
 def _of(table: str, names: dict[str, str]) -> str:

@@ -10,13 +10,14 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from huntbeam.schemas.clock import instant
 from huntbeam.schemas.errors import UnusableError
 from huntbeam.transforms.views.catalog import VIEWS
 from huntbeam.transforms.views.store import Store
 from huntbeam.transforms.views.table import BYTES, CubeTable, RowTable, row_table
-from huntbeam.transforms.views.view import Ask
+from huntbeam.transforms.views.view import Ask, Cube, Rows
 from tests.conftest import ROOT, run_replay
 from tests.transforms.views.folders import T0, Row, add_parquet, folder_of, sorted_json
 
@@ -106,6 +107,37 @@ def test_a_cube_keeps_the_highest_keys_and_says_how_many_there_are(tmp_path: Pat
         table = cube(store, "destinations")
         assert (len(table.keys), table.found, table.total) == (50, 151, 153)
         assert table.keys[0] == ["192.0.2.1", "443"]
+
+
+@settings(max_examples=8)
+@given(EVENTS)
+def test_a_cube_of_many_keys_is_the_same_counted_either_way(
+    events: list[tuple[int | None, str | None, int | None]],
+) -> None:
+    made = [
+        connect(n, event_date_creation=None if t is None else instant(t), host=host, dst_port=port)
+        for n, (t, host, port) in enumerate(events)
+    ]
+    with TemporaryDirectory() as folder, Store(folder_of(Path(folder), {"sysmon_network_connect": made})) as store:
+        for name in ("talkers", "destinations"):
+            view = VIEWS[name]
+            assert isinstance(view, Cube)
+            assert view.many
+            assert store.run(view) == store.run(replace(view, many=False))
+            few = replace(view, limit=2)
+            assert store.run(few) == store.run(replace(few, many=False))
+
+
+def test_the_newest_rows_are_found_without_sorting_the_others(tmp_path: Path) -> None:
+    made = [connect(n, event_date_creation=None if n < 3 else instant(T0 + n % 7 * 1000)) for n in range(20)]
+    with Store(folder_of(tmp_path, {"sysmon_join": made})) as store:
+        view = VIEWS["connections"]
+        assert isinstance(view, Rows)
+        everything = rows(store, "connections").rows
+        for limit in (1, 5, 16, 17, 18, 20, 21):
+            table = store.run(replace(view, limit=limit))
+            assert isinstance(table, RowTable)
+            assert (table.rows, table.total) == (everything[:limit], 20)
 
 
 def test_text_is_looked_for_in_every_row_and_whatever_its_case(tmp_path: Path) -> None:
