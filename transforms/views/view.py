@@ -94,7 +94,9 @@ class Cube(msgspec.Struct, frozen=True, kw_only=True):
         named, first = _of("best", self.keys), next(iter(self.numbers.values()))
         return f"""
             WITH found AS MATERIALIZED (SELECT {_as(self.keys)}, {first} AS total FROM {source} GROUP BY ALL),
-            best AS MATERIALIZED (SELECT * FROM found ORDER BY total DESC, {_of("found", self.keys)} LIMIT {self.limit}),
+            best AS MATERIALIZED (
+              SELECT * FROM found ORDER BY total DESC, {_of("found", self.keys)} LIMIT {self.limit}
+            ),
             cells AS (
               SELECT {grid.bucket_sql()} AS b, {named}, best.total, {_as(self.numbers)}
               FROM (SELECT * REPLACE ({_as(self.keys)}) FROM {source}) AS rows JOIN best ON {_same("rows", self.keys)}
