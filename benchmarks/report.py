@@ -16,18 +16,21 @@ import subprocess
 import sys
 import threading
 import time
+from importlib import import_module
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlencode
 from urllib.request import urlopen
 
 import duckdb
-from psutil import Process
 
 from huntbeam.runners.serving import server
 from huntbeam.schemas.record import Kind, columns
 from huntbeam.schemas.streams import STREAMS
 from huntbeam.transforms.views.catalog import VIEWS
 from huntbeam.transforms.views.store import Store
+
+Process: Any = import_module("psutil").Process  # it has no types
 
 START, SPAN = "TIMESTAMPTZ '2026-03-02 00:00:00Z'", 14 * 86_400
 FILE_ROWS = 100_000
@@ -172,7 +175,11 @@ def serving(folder: Path) -> None:
         threading.Thread(target=http.serve_forever, daemon=True).start()
         third = grid.start + grid.width * (grid.buckets // 3)
         some = {"since": third, "until": third + grid.width * 5}
-        asked = {"of everything": {}, "of a span": some, "with a text": {"text": "profile 7"}}
+        asked: dict[str, dict[str, Any]] = {
+            "of everything": {},
+            "of a span": some,
+            "with a text": {"text": "profile 7"},
+        }
         print(f"serve: opened in {opened:.2f} s")
         for what, query in asked.items():
             taken = {name: _asked(http.server_address[1], f"view/{name}", query) for name in VIEWS}
@@ -185,7 +192,7 @@ def serving(folder: Path) -> None:
         http.server_close()
 
 
-def _asked(port: int, path: str, query: dict[str, object]) -> float:
+def _asked(port: int, path: str, query: dict[str, Any]) -> float:
     started = time.monotonic()
     with urlopen(f"http://127.0.0.1:{port}/api/{path}?{urlencode(query)}") as answer:  # our own server
         answer.read()

@@ -6,6 +6,7 @@ column that the folder does not have is null, so that older and newer folders go
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from functools import reduce
 from typing import NamedTuple
@@ -188,11 +189,16 @@ def _times(time: str, present: Mapping[str, str]) -> tuple[str, str]:
 def _column(field: Field, present: Mapping[str, str]) -> str:
     for path in field.physical or (field.name,):
         name, *parts = path.split(".")
-        if parts and present.get(name, "").startswith("STRUCT"):
+        if parts and _has(present.get(name, ""), parts):
             return f'{_inside(name, parts)} AS "{field.name}"'
         if name in present and not parts:
             return f'{_value(name, present[name], field.type)} AS "{field.name}"'
     return f'CAST(NULL AS {field.type}) AS "{field.name}"'
+
+
+def _has(physical: str, parts: list[str]) -> bool:
+    """Whether an object of a type has what is named: `STRUCT(city VARCHAR, "location" STRUCT(lat DOUBLE, ...))`."""
+    return physical.startswith("STRUCT") and set(parts) <= set(re.findall(r"\w+", physical))
 
 
 def _inside(name: str, parts: list[str]) -> str:
