@@ -10,8 +10,10 @@ import msgspec
 
 from huntbeam.schemas.errors import UnusableError
 from huntbeam.schemas.window import BUILT_IN, Counter
+from huntbeam.transforms.files import content
 from huntbeam.transforms.windows import countable
 
+LARGEST = 4 << 20  # bytes of a file
 BESIDE = "counters.toml"  # in a folder of anomaly rules
 
 COUNTERS_HELP = """\
@@ -49,7 +51,7 @@ def load_counters(paths: Sequence[str]) -> tuple[Counter, ...]:
 
 def _read(path: str) -> list[Counter]:
     try:
-        document = tomllib.loads(Path(path).read_text(encoding="utf-8"))
+        document = tomllib.loads(content(path, LARGEST).decode("utf-8"))
     except OSError as error:
         raise UnusableError(f"--counters {path} cannot be read ({error.strerror}): check the path") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:

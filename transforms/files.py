@@ -140,6 +140,15 @@ def open_file(path: str, at: int = 0) -> Any:
     return file
 
 
+def content(path: str, most: int) -> bytes:
+    """A file's bytes: as much as `most`, and one byte more of what is larger. Raises OSError, InputError."""
+    found = bytearray()
+    with open_file(path) as file:
+        while len(found) <= most and (piece := file.read(most + 1 - len(found))):
+            found += piece
+    return bytes(found)
+
+
 def _open(path: str) -> Any:
     if not is_remote(path):
         return Path(path).open("rb", buffering=0)

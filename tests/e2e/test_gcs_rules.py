@@ -138,3 +138,43 @@ def test_a_change_in_a_bucket_is_seen(bucket: str, files: dict[str, bytes]) -> N
     assert stamp([f"{bucket}/rules"]) == before
     put(f"{bucket}/rules/c.yml", files["rules/a.yml"])
     assert stamp([f"{bucket}/rules"]) != before
+
+
+ANOMALIES = """\
+kind: threshold
+id: 7b0f6a0e-0f0b-4f0e-8f55-0c5f2d1d0a02
+name: Busy Host
+severity: low
+counter: connects_by_host
+above: 1
+"""
+COUNTERS = """\
+[[counter]]
+name = "connects_by_host"
+event_id = 3
+key = ["host"]
+"""
+
+
+def test_counters_and_anomaly_rules_of_a_bucket(bucket: str, tmp_path: Path) -> None:
+    (tmp_path / "rules.yml").write_text(ANOMALIES)
+    (tmp_path / "counters.toml").write_text(COUNTERS)
+    for name in ("rules.yml", "counters.toml"):
+        put(f"{bucket}/{name}", (tmp_path / name).read_bytes())
+    found = []
+    for place in (str(tmp_path), bucket):
+        options = ("--anomaly_rules", f"{place}/rules.yml", "--counters", f"{place}/counters.toml")
+        found.append(run_replay(tmp_path / f"out{len(found)}", SAMPLE, options=options)["anomalies"])
+    assert found[0]
+    assert sorted(map(repr, found[0])) == sorted(map(repr, found[1]))
+
+
+@pytest.mark.parametrize("option", ["--counters", "--anomaly_rules", "--baseline", "--rules"])
+def test_what_is_not_in_the_bucket_is_one_sentence(
+    bucket: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], option: str
+) -> None:
+    argv = ["replay", "--quiet", "--input", str(SAMPLE), "--output", str(tmp_path / "out")]
+    more = ["--anomaly_rules", "builtin:"] if option == "--baseline" else []
+    assert main([*argv, *more, option, f"{bucket}/nothing.yml"]) == 2
+    (said,) = capsys.readouterr().err.splitlines()
+    assert f"{bucket}/nothing.yml" in said

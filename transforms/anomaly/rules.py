@@ -13,6 +13,7 @@ import yaml
 from huntbeam.schemas.anomaly import COUNT, DISTINCT, AnomalyRule, Beacon, Deviation, FirstSeen, Rare, Threshold
 from huntbeam.schemas.errors import UnusableError
 from huntbeam.schemas.window import Counter
+from huntbeam.transforms.files import content
 from huntbeam.transforms.sigma.documents import is_sigma
 from huntbeam.transforms.sigma.rule_files import SUFFIXES
 
@@ -59,11 +60,11 @@ def placed_rules(paths: Iterable[str | Path], counters: Sequence[Counter], *, mi
     return list(found.values())
 
 
-def rule_files(path: str | Path) -> list[Path]:
-    """A file, or the YAML files of a folder and of those in it, sorted."""
+def rule_files(path: str | Path) -> Sequence[str | Path]:
+    """A file, also one in a bucket, or the YAML files of a folder and of those in it, sorted."""
     top = Path(path)
     if not top.is_dir():
-        return [top]
+        return [path]
     return sorted(
         Path(folder, name)
         for folder, _, names in os.walk(top)  # links to folders are not followed: no rule twice, no end of it
@@ -121,13 +122,12 @@ _RULE: Any = Threshold | Deviation | FirstSeen | Rare | Beacon
 
 def _read(path: str | Path) -> bytes:
     try:
-        with Path(path).open("rb") as file:
-            content = file.read(LARGEST + 1)
+        found = content(str(path), LARGEST)
     except OSError as error:
         raise AnomalyRuleError(f"{path} cannot be read ({error.strerror}): check the path") from error
-    if len(content) > LARGEST:
+    if len(found) > LARGEST:
         raise AnomalyRuleError(f"{path} has more than {LARGEST:,} bytes: is it a file of rules?")
-    return content
+    return found
 
 
 def _one_line(error: Exception) -> str:

@@ -18,7 +18,8 @@ from typing import IO, NamedTuple
 
 from huntbeam.schemas import uid
 from huntbeam.schemas.errors import UnusableError
-from huntbeam.transforms.files import FileInfo, is_remote, open_file, remote_files
+from huntbeam.transforms.files import FileInfo, is_remote, remote_files
+from huntbeam.transforms.files import content as content_of
 from huntbeam.transforms.sigma.plan import RuleError
 
 SUFFIXES = (".yml", ".yaml")
@@ -67,7 +68,7 @@ def refused(name: str, error_class: str, reason: str) -> RuleFile:
 def read_whole(path: str, most: int) -> bytes | None:
     """A file's bytes; None for one that is larger, or that cannot be read."""
     try:
-        content = _content(path, most)
+        content = content_of(path, most)
     except (OSError, UnusableError):
         return None
     return content if len(content) <= most else None
@@ -154,20 +155,11 @@ def _remote(path: str, limits: Limits) -> Iterator[RuleFile]:
 
 def _file(path: str, limits: Limits) -> RuleFile:
     try:
-        content = _content(path, limits.file_bytes)
+        content = content_of(path, limits.file_bytes)
     except (OSError, UnusableError) as error:
         reason = error.strerror if isinstance(error, OSError) else None
         return refused(path, "Unreadable", f"the file cannot be read: {reason or type(error).__name__}")
     return RuleFile(path, _whole(path, content, limits))
-
-
-def _content(path: str, most: int) -> bytes:
-    """As much as `most`, and one byte more of what is larger."""
-    found = bytearray()
-    with open_file(path) as file:
-        while len(found) <= most and (piece := file.read(most + 1 - len(found))):
-            found += piece
-    return bytes(found)
 
 
 def _whole(name: str, content: bytes, limits: Limits) -> bytes | RuleError:
