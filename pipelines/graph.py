@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 import apache_beam as beam
 from apache_beam.pvalue import TaggedOutput
@@ -34,6 +34,7 @@ from huntbeam.transforms.join import JoinKind
 from huntbeam.transforms.join_bounded import JoinBounded
 from huntbeam.transforms.join_unbounded import JoinUnbounded
 from huntbeam.transforms.keyed_match import Waits
+from huntbeam.transforms.locate import Locate
 from huntbeam.transforms.suppression.bounded import SuppressBounded
 from huntbeam.transforms.suppression.unbounded import SuppressUnbounded
 from huntbeam.transforms.windows_bounded import CountBounded
@@ -42,6 +43,7 @@ from huntbeam.transforms.windows_unbounded import CountUnbounded
 _JOINABLE = "joinable"
 _ENRICHABLE = "enrichable"
 _COUNTABLE = "countable"
+_WITH_ADDRESSES = (streams.JOIN, streams.ALERTS, streams.SUPPRESSED)
 
 
 @dataclass(frozen=True)
@@ -75,6 +77,25 @@ class Steps:
     depths: int = 0  # of correlations: those of each name alerts of those before it
     suppress_ms: int | None = None  # one alert a rule and group in so long
     enrich: Enrichment | None = None
+    geoip: tuple[str, ...] = ()  # .mmdb files
+
+    def streams(self) -> list[str]:
+        """The streams that the graph puts out."""
+        return output_streams(self)
+
+    def build(self, digested: beam.PCollection) -> dict[str, beam.PCollection]:
+        """PCollection[Digested] -> batches of rows by stream name."""
+        return build(digested, self)
+
+
+class Wired(Protocol):
+    """The steps of a graph of any kind of record, as the ends know them."""
+
+    def streams(self) -> list[str]:
+        """The streams that the graph puts out."""
+
+    def build(self, digested: beam.PCollection) -> dict[str, beam.PCollection]:
+        """PCollection[Digested] -> batches of rows by stream name."""
 
 
 class _Wiring(NamedTuple):
@@ -82,9 +103,26 @@ class _Wiring(NamedTuple):
     join: beam.PTransform
     windows: beam.PTransform
     anomalies: beam.PTransform
+    enrich: beam.PTransform
+
+
+class Alerting(NamedTuple):
+    """What becomes of alerts and hits; None: nothing."""
+
     correlations: beam.PTransform | None
     suppression: beam.PTransform | None
-    enrich: beam.PTransform
+
+
+def alerting(known: Known | None, depths: int, suppress_ms: int | None, clock: Clock | None) -> Alerting:
+    """The wiring of correlations and suppression; `known` is None without rules."""
+    if known is None:
+        return Alerting(None, None)
+    if clock is None:
+        return Alerting(CorrelateBounded(known, depths), None if suppress_ms is None else SuppressBounded(suppress_ms))
+    return Alerting(
+        CorrelateUnbounded(known, depths, clock.correlation_wait_ms, clock.allowed_lateness_ms),
+        None if suppress_ms is None else SuppressUnbounded(suppress_ms, known, clock.allowed_lateness_ms),
+    )
 
 
 def output_streams(steps: Steps) -> list[str]:
@@ -92,6 +130,7 @@ def output_streams(steps: Steps) -> list[str]:
     optional = {streams.EVENTS: steps.events, streams.DUPLICATES: steps.dedupe, streams.ALERTS: steps.rules}
     optional |= {streams.SUPPRESSED: steps.rules and steps.suppress_ms is not None}
     optional |= {streams.ANOMALIES: bool(steps.anomalies), streams.ENRICHED: _has_rows(steps.enrich)}
+    optional[streams.MONSTER] = False
     return [name for name in streams.STREAMS if optional.get(name, True) and name not in steps.without]
 
 
@@ -131,13 +170,16 @@ def build(digested: beam.PCollection, steps: Steps) -> dict[str, beam.PCollectio
         detected.append(enriched[DETECTED])
     if steps.rules:
         found = rows if len(detected) == 1 else detected | "Detected" >> beam.Flatten()
-        out |= _alerted(found, wiring)
+        out |= alerted(found, alerting(steps.correlations, steps.depths, steps.suppress_ms, steps.clock))
+    if steps.geoip:
+        for name in (name for name in _WITH_ADDRESSES if name in out):
+            out[name] = out[name] | f"Locate_{name}" >> Locate(steps.geoip)
     return {name: out[name] for name in output_streams(steps)}
 
 
 def _wiring(steps: Steps) -> _Wiring:
     """The one place where bounded and unbounded part."""
-    clock, known = steps.clock, steps.correlations
+    clock = steps.clock
     enrichment = steps.enrich or Enrichment(frozenset(), rows=False)
     if clock is None:
         return _Wiring(
@@ -145,8 +187,6 @@ def _wiring(steps: Steps) -> _Wiring:
             JoinBounded(steps.join),
             CountBounded(steps.counters, steps.window_ms),
             FindAnomaliesBounded(steps.anomalies, steps.window_ms, steps.baseline),
-            None if known is None else CorrelateBounded(known, steps.depths),
-            None if steps.suppress_ms is None else SuppressBounded(steps.suppress_ms),
             EnrichBounded(enrichment.depth),
         )
     return _Wiring(
@@ -160,17 +200,11 @@ def _wiring(steps: Steps) -> _Wiring:
             clock.early_firing_ms,
         ),
         FindAnomaliesUnbounded(steps.anomalies, steps.window_ms, clock.allowed_lateness_ms, steps.baseline),
-        None
-        if known is None
-        else CorrelateUnbounded(known, steps.depths, clock.correlation_wait_ms, clock.allowed_lateness_ms),
-        None
-        if steps.suppress_ms is None or known is None
-        else SuppressUnbounded(steps.suppress_ms, known, clock.allowed_lateness_ms),
         EnrichUnbounded(bool(enrichment.ids - {PROCESS_CREATE}), clock.waits, clock.read_time),
     )
 
 
-def _alerted(rows: beam.PCollection, wiring: _Wiring) -> dict[str, beam.PCollection]:
+def alerted(rows: beam.PCollection, wiring: Alerting) -> dict[str, beam.PCollection]:
     """What rules found in events, and correlations in several; by stream, where some are suppressed."""
     alerts = rows | "Alerts" >> beam.FlatMap(_alerts).with_output_types(Batch)
     if wiring.correlations is not None:

@@ -5,9 +5,10 @@ from __future__ import annotations
 import argparse
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
-from huntbeam.pipelines.counters import counter_files, load_counters
+from huntbeam.pipelines.counters import Kinds, counter_files, load_counters
 from huntbeam.rules import BUILTIN, located
 from huntbeam.schemas import streams
 from huntbeam.schemas.anomaly import AnomalyRule
@@ -17,6 +18,7 @@ from huntbeam.schemas.errors import UnusableError
 from huntbeam.schemas.sysmon import ENRICHABLE
 from huntbeam.schemas.window import BUILT_IN, Counter
 from huntbeam.transforms.join import JoinKind
+from huntbeam.transforms.windows import countable
 
 OPTIONAL_STREAMS = (streams.EVENTS,)
 
@@ -26,34 +28,45 @@ class OptionError(UnusableError):
 
 
 @dataclass(frozen=True, kw_only=True)
-class StepOptions:
+class RuleOptions:
+    """Which Sigma rules there are."""
+
+    rules: tuple[str, ...]
+    rule_pipelines: tuple[str, ...]
+    rule_cache: str | None
+    strict: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class AnomalyOptions:
+    """What is counted, and what stands out in it."""
+
+    window_ms: int
+    counters: tuple[Counter, ...]
+    anomaly_rules: tuple[AnomalyRule, ...]
+    baseline: str | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class StepOptions(RuleOptions, AnomalyOptions):
     """What is done with events, whatever they come from."""
 
     event_time: EventTime
     join: JoinKind
     dedupe: bool
-    window_ms: int
-    counters: tuple[Counter, ...]
     streams: tuple[str, ...]
     without: tuple[str, ...]
     hosts: tuple[str, ...]
-    rules: tuple[str, ...]
-    rule_pipelines: tuple[str, ...]
-    rule_cache: str | None
-    strict: bool
-    anomaly_rules: tuple[AnomalyRule, ...]
     suppress_ms: int | None  # None: all alerts are shown
     alert_format: AlertFormat
-    baseline: str | None
     enrich: frozenset[int]
+    geoip: tuple[str, ...]
 
 
 def add_step_arguments(parser: argparse.ArgumentParser) -> Any:
     """Declares the options of StepOptions; gives the group for those of one command."""
     steps = parser.add_argument_group("steps")
-    steps.add_argument(
-        "--host", action="append", default=[], metavar="NAME", help="only this host; * and ? match; repeatable"
-    )
+    add_host_argument(steps)
     steps.add_argument(
         "--streams", default="", metavar="NAME,...", help=f"further streams to write: {', '.join(OPTIONAL_STREAMS)}"
     )
@@ -76,15 +89,11 @@ def add_step_arguments(parser: argparse.ArgumentParser) -> Any:
         help="kind of sysmon_join (default: inner)",
     )
     steps.add_argument("--dedupe", action="store_true", help="put further copies of an event out as `duplicates`")
-    steps.add_argument("--window", default="5m", metavar="SIZE", help="size of the tumbling windows (default: 5m)")
+    add_window_argument(steps)
     add_enrich_argument(steps, "the stream `sysmon_enriched`: these Sysmon events with the create of their process")
     add_anomaly_arguments(steps)
-    steps.add_argument(
-        "--suppress",
-        metavar="TIME",
-        help="one alert of a rule and host, or of a correlation and its group, in each TIME of event time: the "
-        "earliest, with a count of the others, which are the stream `suppressed` (off)",
-    )
+    add_geoip_argument(steps)
+    add_suppress_argument(steps)
     steps.add_argument(
         "--alert_format",
         choices=[e.value for e in AlertFormat],
@@ -93,6 +102,51 @@ def add_step_arguments(parser: argparse.ArgumentParser) -> Any:
     )
     add_rule_arguments(parser)
     return steps
+
+
+def add_suppress_argument(group: Any) -> None:
+    """Declares the option that shows one alert of many."""
+    group.add_argument(
+        "--suppress",
+        metavar="TIME",
+        help="one alert of a rule and host, or of a correlation and its group, in each TIME of event time: the "
+        "earliest, with a count of the others, which are the stream `suppressed` (off)",
+    )
+
+
+def add_host_argument(group: Any) -> None:
+    """Declares the option that narrows by host."""
+    group.add_argument(
+        "--host", action="append", default=[], metavar="NAME", help="only this host; * and ? match; repeatable"
+    )
+
+
+def add_window_argument(group: Any) -> None:
+    """Declares how long windows are."""
+    group.add_argument("--window", default="5m", metavar="SIZE", help="size of the tumbling windows (default: 5m)")
+
+
+def add_geoip_argument(group: Any) -> None:
+    """Declares the option that names GeoIP files."""
+    group.add_argument(
+        "--geoip",
+        action="append",
+        default=[],
+        metavar="FILE.mmdb",
+        help="say where addresses are (MaxMind's or DB-IP's files; private addresses are left alone); repeatable: what "
+        "one file does not know the next may. On Flink the workers read it under the same path",
+    )
+
+
+def geoip_value(args: argparse.Namespace) -> tuple[str, ...]:
+    """The GeoIP files, which can be opened. Raises UnusableError."""
+    if not args.geoip:
+        return ()
+    from huntbeam.transforms.geoip import Locator
+
+    paths = tuple(str(Path(path).absolute()) for path in args.geoip)
+    Locator(paths)
+    return paths
 
 
 def add_anomaly_arguments(steps: Any) -> None:
@@ -166,7 +220,8 @@ def step_values(args: argparse.Namespace) -> dict[str, Any]:
         "join": JoinKind(args.join),
         "dedupe": args.dedupe,
         "window_ms": duration("--window", args.window),
-        "suppress_ms": _suppress(args),
+        "geoip": geoip_value(args),
+        "suppress_ms": suppress_value(args),
         "alert_format": AlertFormat(args.alert_format),
         "enrich": enrich_value(args.enrich),
         "streams": _streams(args.streams),
@@ -176,11 +231,14 @@ def step_values(args: argparse.Namespace) -> dict[str, Any]:
     }
 
 
-def anomaly_values(args: argparse.Namespace) -> dict[str, Any]:
+def anomaly_values(
+    args: argparse.Namespace, built_in: Sequence[Counter] = BUILT_IN, kinds: Kinds = countable
+) -> dict[str, Any]:
     """The values of the options that say what is counted and which counts stand out. Raises UnusableError."""
     paths = [located(path) for path in args.anomaly_rules]
     files = [file for path in map(located, args.counters) for file in counter_files(path) or [path]]
-    counters = (*BUILT_IN, *load_counters([*files, *(file for path in paths for file in counter_files(path))]))
+    files += [file for path in paths for file in counter_files(path)]
+    counters = (*built_in, *load_counters(files, built_in, kinds))
     return {"counters": counters, "anomaly_rules": _anomaly_rules(paths, counters), "baseline": args.baseline}
 
 
@@ -201,7 +259,8 @@ def refuse_ecs(alert_format: AlertFormat, option: str, written: str) -> None:
         )
 
 
-def _suppress(args: argparse.Namespace) -> int | None:
+def suppress_value(args: argparse.Namespace) -> int | None:
+    """For how long one alert stands for others, in ms; None: all are shown. Raises OptionError."""
     if args.suppress is None:
         return None
     if not args.rules:

@@ -8,13 +8,14 @@ from dataclasses import dataclass
 import apache_beam as beam
 from apache_beam.metrics import Metrics
 
-from huntbeam.pipelines.graph import Steps, build
+from huntbeam.pipelines.graph import Wired
 from huntbeam.pipelines.index_options import Indexing
 from huntbeam.pipelines.indexing import index, tallies
 from huntbeam.schemas import streams
 from huntbeam.schemas.alert import Alert
 from huntbeam.schemas.ecs import AlertFormat
-from huntbeam.transforms.digest import Digested, Plan
+from huntbeam.transforms.digest import Digested
+from huntbeam.transforms.digests import AnyPlan
 from huntbeam.transforms.publish import PublishResults
 from huntbeam.transforms.read import Span
 from huntbeam.transforms.report import ReportPart, WrittenFile, alert_counts
@@ -29,8 +30,8 @@ class Replay:
     """One replay: what is read, what is done with it, and where the files are written aside."""
 
     spans: Sequence[Span]
-    plan: Plan
-    steps: Steps
+    plan: AnyPlan
+    steps: Wired
     format: Format
     aside: str
     manifest: str
@@ -45,7 +46,7 @@ def replay(pipeline: beam.Pipeline, job: Replay) -> None:
     digested = pipeline | "Read" >> ReadArchive(job.spans, job.plan, job.ticket)
     report = digested | "Report" >> beam.Map(_report)
     parts = [report]
-    rows = build(digested, job.steps)
+    rows = job.steps.build(digested)
     if job.index is not None:
         rows, documents = index(rows, job.index)
         parts.append(documents | "Indexed" >> beam.Map(_indexed))
@@ -82,7 +83,7 @@ class ReadArchive(beam.PTransform):
     """Spans -> digested batches of their records: read, parsed, filtered and rekeyed in one pass (digest.py)."""
 
     spans: Sequence[Span]
-    plan: Plan
+    plan: AnyPlan
     ticket: str = ""
 
     def expand(self, begin: beam.pvalue.PBegin) -> beam.PCollection:
@@ -94,7 +95,7 @@ class ReadArchive(beam.PTransform):
 
 
 class _DigestSpans(beam.DoFn):
-    def __init__(self, plan: Plan | None, ticket: str) -> None:
+    def __init__(self, plan: AnyPlan | None, ticket: str) -> None:
         self._plan = plan
         self._ticket = ticket
         self._bytes = Metrics.counter(self.__class__, "bytes_read")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 from dataclasses import dataclass
+from typing import Any
 
 from huntbeam.pipelines.counters import COUNTERS_HELP
 from huntbeam.pipelines.dataflow_options import DATAFLOW, DataflowOptions, add_dataflow_arguments, dataflow_options
@@ -17,23 +18,29 @@ MOST_ANCESTORS = 64
 
 
 @dataclass(frozen=True, kw_only=True)
-class ReplayOptions(StepOptions):
-    """What `huntbeam replay` was asked to do."""
+class FileOptions:
+    """Files in, files out, whatever the records."""
 
     input: tuple[str, ...]
     output: str
     format: str
     overwrite: bool
-    ancestry: int
-    report: str | None
     since: str | None
     until: str | None
     workers: int | None
-    dataflow: DataflowOptions | None  # None: on this machine
     quiet: bool
     verbose: bool
     index: Indexing | None
     beam: tuple[str, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReplayOptions(StepOptions, FileOptions):
+    """What `huntbeam replay` was asked to do."""
+
+    ancestry: int
+    report: str | None
+    dataflow: DataflowOptions | None  # None: on this machine
 
 
 REPLAY_EPILOG = f"""\
@@ -57,19 +64,7 @@ exit codes:
 
 def add_replay_arguments(parser: argparse.ArgumentParser) -> None:
     """Declares the options of `huntbeam replay`."""
-    paths = parser.add_argument_group("input and output")
-    paths.add_argument(
-        "--input",
-        action="append",
-        required=True,
-        metavar="PATTERN",
-        help="file, folder, glob or gs:// pattern; - is standard input; repeatable",
-    )
-    paths.add_argument(
-        "--output", required=True, metavar="DIR", help="folder for the results, one folder a stream; gs:// too"
-    )
-    paths.add_argument("--format", choices=FORMATS, default="jsonl", help="format of the results (default: jsonl)")
-    paths.add_argument("--overwrite", action="store_true", help="replace the results that the folder holds")
+    paths = add_path_arguments(parser, required=True)
     paths.add_argument(
         "--on",
         choices=(DIRECT, DATAFLOW),
@@ -81,11 +76,6 @@ def add_replay_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="FILE",
         help="make a page of the results as well, as `huntbeam report` does (docs/report.md)",
     )
-    narrow = parser.add_argument_group("narrow the replay")
-    narrow.add_argument(
-        "--since", metavar="TIME", help="only rows from this event time on (RFC 3339; UTC without a zone)"
-    )
-    narrow.add_argument("--until", metavar="TIME", help="only rows before this event time; earlier creates still join")
     steps = add_step_arguments(parser)
     steps.add_argument(
         "--ancestry",
@@ -96,46 +86,80 @@ def add_replay_arguments(parser: argparse.ArgumentParser) -> None:
     )
     add_index_arguments(parser)
     add_dataflow_arguments(parser)
-    run = parser.add_argument_group("running")
+    add_workers_argument(add_run_arguments(parser))
+
+
+def add_path_arguments(parser: argparse.ArgumentParser, *, required: bool) -> Any:
+    """Declares what is read and written as files, and how it is narrowed; gives the group of the first."""
+    paths = parser.add_argument_group("files: input and output")
+    paths.add_argument(
+        "--input",
+        action="append",
+        required=required,
+        metavar="PATTERN",
+        help="file, folder, glob or gs:// pattern; - is standard input; repeatable",
+    )
+    paths.add_argument(
+        "--output", required=required, metavar="DIR", help="folder for the results, one folder a stream; gs:// too"
+    )
+    paths.add_argument("--format", choices=FORMATS, default="jsonl", help="format of the results (default: jsonl)")
+    paths.add_argument("--overwrite", action="store_true", help="replace the results that the folder holds")
+    narrow = parser.add_argument_group("files: narrow the replay")
+    narrow.add_argument(
+        "--since", metavar="TIME", help="only rows from this event time on (RFC 3339; UTC without a zone)"
+    )
+    narrow.add_argument("--until", metavar="TIME", help="only rows before this event time; earlier creates still join")
+    return paths
+
+
+def add_workers_argument(run: Any) -> None:
+    """Declares how many processes read files."""
     run.add_argument("--workers", type=int, metavar="N", help="reading processes (default: one a core; 0: none)")
+
+
+def add_run_arguments(parser: argparse.ArgumentParser) -> Any:
+    """Declares how a run behaves; gives the group for further such options."""
+    run = parser.add_argument_group("running")
     run.add_argument("--quiet", action="store_true", help="no progress and no summary")
     run.add_argument("--verbose", action="store_true", help="show the log of Beam and of this program")
     run.add_argument("beam", nargs="*", metavar="-- BEAM_OPTION", help="options of Apache Beam, behind --")
+    return run
 
 
 def replay_options(args: argparse.Namespace) -> ReplayOptions:
     """The options as values. Raises OptionError."""
-    if args.workers is not None and args.workers < 0:
-        raise OptionError(f"--workers {args.workers}: write 0 or a number of processes")
     if not 0 <= args.ancestry <= MOST_ANCESTORS:
         raise OptionError(f"--ancestry {args.ancestry}: write a number up to {MOST_ANCESTORS}")
     if args.ancestry and not args.enrich.strip(" ,"):
         raise OptionError("--ancestry: say with --enrich which events get the ancestors, such as --enrich 1")
     if args.report is not None and "://" in args.output:
         raise OptionError(f"--report needs the results on this machine, and --output is {args.output}: copy them first")
+    files, values = file_values(args), step_values(args)
+    if args.format != FORMATS[0]:
+        refuse_ecs(values["alert_format"], "--format", args.format)
+    return ReplayOptions(**values, **files, ancestry=args.ancestry, report=args.report, dataflow=dataflow_options(args))
+
+
+def file_values(args: argparse.Namespace) -> dict[str, Any]:
+    """The values of FileOptions. Raises OptionError."""
+    if args.workers is not None and args.workers < 0:
+        raise OptionError(f"--workers {args.workers}: write 0 or a number of processes")
     since, until = _time("--since", args.since), _time("--until", args.until)
     if since and until and since >= until:
         raise OptionError(f"--since {args.since} is not before --until {args.until}: nothing would be left")
-    values = step_values(args)
-    if args.format != FORMATS[0]:
-        refuse_ecs(values["alert_format"], "--format", args.format)
-    return ReplayOptions(
-        **values,
-        input=tuple(args.input),
-        output=args.output,
-        ancestry=args.ancestry,
-        format=args.format,
-        overwrite=args.overwrite,
-        report=args.report,
-        since=since,
-        until=until,
-        workers=args.workers,
-        dataflow=dataflow_options(args),
-        quiet=args.quiet,
-        verbose=args.verbose,
-        index=indexing(args, "10m"),
-        beam=tuple(args.beam),
-    )
+    return {
+        "input": tuple(args.input),
+        "output": args.output,
+        "format": args.format,
+        "overwrite": args.overwrite,
+        "since": since,
+        "until": until,
+        "workers": args.workers,
+        "quiet": args.quiet,
+        "verbose": args.verbose,
+        "index": indexing(args, "10m"),
+        "beam": tuple(args.beam),
+    }
 
 
 def _time(option: str, written: str | None) -> str | None:

@@ -8,11 +8,11 @@ from typing import Protocol
 
 import apache_beam as beam
 
-from huntbeam.pipelines.graph import Steps, build
+from huntbeam.pipelines.graph import Wired
 from huntbeam.pipelines.index_options import Indexing
 from huntbeam.pipelines.indexing import index
-from huntbeam.transforms.digest import Plan
 from huntbeam.transforms.digest_records import DigestRecords
+from huntbeam.transforms.digests import AnyPlan
 from huntbeam.transforms.kafka_io import Sink
 from huntbeam.transforms.seeds import SeedFolder, SeedRecords
 
@@ -33,8 +33,8 @@ class Stream:
     """One stream: what is read, what is done with it, and where the rows go."""
 
     topics: Sequence[str]
-    plan: Plan
-    steps: Steps
+    plan: AnyPlan
+    steps: Wired
     sinks: Sequence[Sink]
     seeds: Seeds | None = None
     index: Indexing | None = None
@@ -55,7 +55,7 @@ def stream(pipeline: beam.Pipeline, job: Stream, ends: Ends) -> None:
     digested = _digested(pipeline, job, ends)
     if job.seeds is not None:
         digested.append(_seeded(pipeline, job.seeds, ends))
-    rows = build(digested | "Topics" >> beam.Flatten(), job.steps)
+    rows = job.steps.build(digested | "Topics" >> beam.Flatten())
     if job.index is not None:
         rows, _ = index(rows, job.index)
     for sink in job.sinks:

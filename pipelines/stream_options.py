@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 from dataclasses import dataclass
+from typing import Any
 
 from huntbeam.pipelines.counters import COUNTERS_HELP
 from huntbeam.pipelines.dataflow_options import DATAFLOW, DataflowOptions, add_dataflow_arguments, dataflow_options
@@ -16,6 +17,7 @@ from huntbeam.pipelines.options import (
     refuse_ecs,
     step_values,
 )
+from huntbeam.pipelines.replay_options import add_run_arguments
 from huntbeam.schemas.streams import STREAMS
 from huntbeam.transforms.keyed_match import Waits
 from huntbeam.transforms.topic_rows import LEAST_RECORD_BYTES, MAX_RECORD_BYTES, Encoding, topic_name
@@ -43,23 +45,20 @@ class FlinkOptions:
 
 
 @dataclass(frozen=True, kw_only=True)
-class StreamOptions(StepOptions):
-    """What `huntbeam stream` was asked to do."""
+class TopicOptions:
+    """Topics in, topics out, whatever the records."""
 
     on: str
     topics: tuple[str, ...]
     offset: str
     group_id: str
     max_records: int | None
-    seed_creates: str | None
     outputs: dict[str, str]  # stream -> topic
     encoding: Encoding
     max_record_bytes: int
-    waits: Waits
     window_grace_ms: int
     allowed_lateness_ms: int
     early_firing_ms: int | None
-    dedupe_window_ms: int
     correlation_wait_ms: int
     rule_reload_ms: int
     flink: FlinkOptions
@@ -68,6 +67,15 @@ class StreamOptions(StepOptions):
     verbose: bool
     index: Indexing | None
     beam: tuple[str, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class StreamOptions(StepOptions, TopicOptions):
+    """What `huntbeam stream` was asked to do."""
+
+    seed_creates: str | None
+    waits: Waits
+    dedupe_window_ms: int
 
 
 STREAM_EPILOG = f"""\
@@ -93,6 +101,25 @@ exit codes:
 
 def add_stream_arguments(parser: argparse.ArgumentParser) -> None:
     """Declares the options of `huntbeam stream`, but those of Kafka's access."""
+    read = add_topic_arguments(parser, required=True)
+    read.add_argument(
+        "--seed_creates",
+        metavar="TOPIC|DIR",
+        help="process creates from before the job: a SYSMON_PROCESS_CREATE topic or a folder that replay wrote",
+    )
+    steps = add_step_arguments(parser)
+    _add_waits(steps)
+    add_lateness_arguments(steps)
+    add_correlation_argument(steps)
+    steps.add_argument("--dedupe_window", default="24h", metavar="TIME", help="how long copies are told apart (24h)")
+    add_index_arguments(parser)
+    add_flink_arguments(parser)
+    add_dataflow_arguments(parser)
+    add_run_arguments(parser)
+
+
+def add_topic_arguments(parser: argparse.ArgumentParser, *, required: bool) -> Any:
+    """Declares where a job runs and which topics it reads and writes; gives the group of what is read."""
     parser.add_argument(
         "--on",
         choices=(FLINK, DIRECT, DATAFLOW),
@@ -100,16 +127,9 @@ def add_stream_arguments(parser: argparse.ArgumentParser) -> None:
         help="flink (default): a job that runs on; direct: in this process, without Java, to the topics' end; "
         "dataflow: a job on Google Cloud",
     )
-    _add_topics(parser)
-    steps = add_step_arguments(parser)
-    _add_waits(steps)
-    add_index_arguments(parser)
-    _add_flink(parser)
-    add_dataflow_arguments(parser)
-    run = parser.add_argument_group("running")
-    run.add_argument("--quiet", action="store_true", help="no progress and no summary")
-    run.add_argument("--verbose", action="store_true", help="show the log of Beam and of this program")
-    run.add_argument("beam", nargs="*", metavar="-- BEAM_OPTION", help="options of Apache Beam, behind --")
+    read = _add_input(parser, required)
+    _add_output(parser)
+    return read
 
 
 def add_address_arguments(parser: argparse.ArgumentParser) -> argparse._ArgumentGroup:
@@ -122,10 +142,10 @@ def add_address_arguments(parser: argparse.ArgumentParser) -> argparse._Argument
     return flink
 
 
-def _add_topics(parser: argparse.ArgumentParser) -> None:
-    read = parser.add_argument_group("input")
+def _add_input(parser: argparse.ArgumentParser, required: bool) -> Any:
+    read = parser.add_argument_group("topics: input")
     read.add_argument(
-        "--input_topic", action="append", required=True, metavar="TOPIC", help="topic with events; repeatable"
+        "--input_topic", action="append", required=required, metavar="TOPIC", help="topic with events; repeatable"
     )
     read.add_argument(
         "--offset",
@@ -140,12 +160,11 @@ def _add_topics(parser: argparse.ArgumentParser) -> None:
         metavar="N",
         help="end after this many records of each topic, at the latest after 2 minutes of reading",
     )
-    read.add_argument(
-        "--seed_creates",
-        metavar="TOPIC|DIR",
-        help="process creates from before the job: a SYSMON_PROCESS_CREATE topic or a folder that replay wrote",
-    )
-    write = parser.add_argument_group("output")
+    return read
+
+
+def _add_output(parser: argparse.ArgumentParser) -> None:
+    write = parser.add_argument_group("topics: output")
     write.add_argument("--topic_prefix", default="", metavar="PREFIX", help="before the name of every output topic")
     write.add_argument(
         "--topic",
@@ -173,18 +192,26 @@ def _add_waits(steps: argparse._ArgumentGroup) -> None:
     )
     steps.add_argument("--process_ttl", default="7d", metavar="TIME", help="a create waits for further connects (7d)")
     steps.add_argument("--terminate_grace", metavar="TIME", help="the same once the process ended (as --join_wait)")
+
+
+def add_lateness_arguments(steps: Any) -> None:
+    """Declares how long a stream waits for what belongs to a window."""
     steps.add_argument("--window_grace", default="1m", metavar="TIME", help="a window waits behind its end (1m)")
     steps.add_argument(
         "--allowed_lateness", default="1h", metavar="TIME", help="late events join their row or group (1h)"
     )
     steps.add_argument("--early_firing", metavar="TIME", help="put growing windows out this often")
-    steps.add_argument("--correlation_wait", default="30s", metavar="TIME", help="from an event to its group (30s)")
-    steps.add_argument("--dedupe_window", default="24h", metavar="TIME", help="how long copies are told apart (24h)")
 
 
-def _add_flink(parser: argparse.ArgumentParser) -> None:
+def add_correlation_argument(group: Any) -> None:
+    """Declares how long a stream waits for the events of a correlation."""
+    group.add_argument("--correlation_wait", default="30s", metavar="TIME", help="from an event to its group (30s)")
+
+
+def add_flink_arguments(parser: argparse.ArgumentParser, job_name: str = "huntbeam-stream") -> None:
+    """Declares how a job runs on Flink."""
     flink = add_address_arguments(parser)
-    flink.add_argument("--job_name", default="huntbeam-stream", metavar="NAME", help="default: huntbeam-stream")
+    flink.add_argument("--job_name", default=job_name, metavar="NAME", help=f"default: {job_name}")
     flink.add_argument("--parallelism", type=int, default=2, metavar="N", help="subtasks and worker processes (2)")
     flink.add_argument(
         "--max_parallelism",
@@ -209,6 +236,20 @@ def _add_flink(parser: argparse.ArgumentParser) -> None:
 
 def stream_options(args: argparse.Namespace) -> StreamOptions:
     """The options as values. Raises OptionError."""
+    topics, values = topic_values(args), step_values(args)
+    if args.encoding != Encoding.JSON:
+        refuse_ecs(values["alert_format"], "--encoding", args.encoding)
+    return StreamOptions(
+        **values,
+        **topics,
+        seed_creates=args.seed_creates,
+        waits=_waits(args),
+        dedupe_window_ms=duration("--dedupe_window", args.dedupe_window),
+    )
+
+
+def topic_values(args: argparse.Namespace) -> dict[str, Any]:
+    """The values of TopicOptions. Raises OptionError."""
     for option in ("max_records", "parallelism", "max_parallelism"):
         if getattr(args, option) is not None and getattr(args, option) < 1:
             raise OptionError(f"--{option} {getattr(args, option)}: write 1 or more")
@@ -216,34 +257,27 @@ def stream_options(args: argparse.Namespace) -> StreamOptions:
         raise OptionError(f"--parallelism {args.parallelism} is over --max_parallelism {args.max_parallelism}")
     if args.max_record_bytes < LEAST_RECORD_BYTES:
         raise OptionError(f"--max_record_bytes {args.max_record_bytes}: write {LEAST_RECORD_BYTES} or more")
-    values = step_values(args)
-    if args.encoding != Encoding.JSON:
-        refuse_ecs(values["alert_format"], "--encoding", args.encoding)
-    return StreamOptions(
-        **values,
-        on=args.on,
-        topics=tuple(dict.fromkeys(args.input_topic)),
-        offset=args.offset,
-        group_id=args.group_id,
-        max_records=args.max_records,
-        seed_creates=args.seed_creates,
-        outputs=_outputs(args),
-        encoding=Encoding(args.encoding),
-        max_record_bytes=args.max_record_bytes,
-        waits=_waits(args),
-        window_grace_ms=duration("--window_grace", args.window_grace),
-        allowed_lateness_ms=duration("--allowed_lateness", args.allowed_lateness),
-        early_firing_ms=duration("--early_firing", args.early_firing) if args.early_firing else None,
-        dedupe_window_ms=duration("--dedupe_window", args.dedupe_window),
-        correlation_wait_ms=duration("--correlation_wait", args.correlation_wait),
-        rule_reload_ms=duration("--rule_reload", args.rule_reload),
-        flink=_flink(args),
-        dataflow=dataflow_options(args),
-        quiet=args.quiet,
-        verbose=args.verbose,
-        index=indexing(args),
-        beam=tuple(args.beam),
-    )
+    return {
+        "on": args.on,
+        "topics": tuple(dict.fromkeys(args.input_topic)),
+        "offset": args.offset,
+        "group_id": args.group_id,
+        "max_records": args.max_records,
+        "outputs": _outputs(args),
+        "encoding": Encoding(args.encoding),
+        "max_record_bytes": args.max_record_bytes,
+        "window_grace_ms": duration("--window_grace", args.window_grace),
+        "allowed_lateness_ms": duration("--allowed_lateness", args.allowed_lateness),
+        "correlation_wait_ms": duration("--correlation_wait", args.correlation_wait),
+        "rule_reload_ms": duration("--rule_reload", args.rule_reload),
+        "early_firing_ms": duration("--early_firing", args.early_firing) if args.early_firing else None,
+        "flink": _flink(args),
+        "dataflow": dataflow_options(args),
+        "quiet": args.quiet,
+        "verbose": args.verbose,
+        "index": indexing(args),
+        "beam": tuple(args.beam),
+    }
 
 
 def _waits(args: argparse.Namespace) -> Waits:

@@ -17,6 +17,7 @@ from huntbeam.runners.commands import (
     doctor,
     index,
     jobs,
+    monster,
     peek,
     replay,
     report,
@@ -33,6 +34,7 @@ from huntbeam.schemas.errors import UnusableError
 _COMMANDS = (
     replay,
     stream,
+    monster,
     report,
     serve,
     rules,

@@ -8,15 +8,15 @@ from uuid import uuid4
 
 from apache_beam.io.filesystems import FileSystems
 
-from huntbeam.pipelines.graph import output_streams
 from huntbeam.pipelines.options import OptionError
 from huntbeam.pipelines.replay import replay
 from huntbeam.pipelines.replay_options import ReplayOptions
 from huntbeam.runners.console import said
 from huntbeam.runners.dataflow import beam_options, say_template, submit
-from huntbeam.runners.local_replay import replay_job, steps_of
+from huntbeam.runners.local_replay import Run, replay_job
 from huntbeam.runners.plans import plan_of
 from huntbeam.runners.search.ready import look
+from huntbeam.runners.steps import steps_of
 from huntbeam.transforms.publish import PublishResults, discard, prepare
 from huntbeam.transforms.read import expand, spans
 
@@ -34,12 +34,12 @@ def run_dataflow(options: ReplayOptions) -> int | None:
     FileSystems.set_options(flags)
     work = spans(expand(options.input))
     planned = plan_of(options, said(options.quiet), options.since, options.until)
-    steps = steps_of(options, planned)
+    run = Run(work, planned.plan, steps_of(options, planned, ancestry=options.ancestry), options.alert_format)
     if options.index is not None:
-        look(options.index, output_streams(steps), said(options.quiet), cloud=True)
+        look(options.index, run.steps.streams(), said(options.quiet), cloud=True)
     aside = prepare(options.output, options.overwrite)
-    job = replay_job(options, work, planned.plan, steps, aside)
-    job = replace(job, publish=PublishResults(options.output, aside, job.format, output_streams(steps)))
+    job = replay_job(options, run, aside)
+    job = replace(job, publish=PublishResults(options.output, aside, job.format, run.steps.streams()))
     try:
         result = submit(flags, lambda pipeline: replay(pipeline, job))
     except BaseException:

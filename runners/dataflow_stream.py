@@ -9,7 +9,7 @@ from apache_beam.io.kafka import default_io_expansion_service
 
 from huntbeam.pipelines.options import OptionError
 from huntbeam.pipelines.stream import Stream, stream
-from huntbeam.pipelines.stream_options import StreamOptions
+from huntbeam.pipelines.stream_options import TopicOptions
 from huntbeam.runners.dataflow import beam_options, say_template, submit
 from huntbeam.runners.kafka.beam_ends import kafka_io
 from huntbeam.runners.kafka.java_config import java_config
@@ -17,7 +17,7 @@ from huntbeam.runners.stack.stack import default_home
 
 
 def run_dataflow(
-    options: StreamOptions, job: Stream, servers: str, properties: Mapping[str, str], read_time: Sequence[str]
+    options: TopicOptions, job: Stream, servers: str, properties: Mapping[str, str], read_time: Sequence[str]
 ) -> None:
     """Submits the job, or with a template only writes its graph. Prints the job's id."""
     cloud = options.dataflow

@@ -13,11 +13,11 @@ from apache_beam.options.pipeline_options import PipelineOptions
 from apache_beam.runners.portability.fn_api_runner import FnApiRunner
 
 from huntbeam.pipelines.stream import Stream, stream
-from huntbeam.pipelines.stream_options import StreamOptions
+from huntbeam.pipelines.stream_options import TopicOptions
 from huntbeam.runners.kafka.ends import DirectEnds
 
 
-def run_direct(options: StreamOptions, job: Stream, config: Mapping[str, Any]) -> None:
+def run_direct(options: TopicOptions, job: Stream, config: Mapping[str, Any]) -> None:
     """Runs the job to its end and says what came of it."""
     started = time.monotonic()
     ends = DirectEnds(config, options.offset == "latest", options.max_records)

@@ -7,7 +7,7 @@ import time
 from collections.abc import Mapping, Sequence
 
 from huntbeam.pipelines.stream import Stream
-from huntbeam.pipelines.stream_options import StreamOptions
+from huntbeam.pipelines.stream_options import TopicOptions
 from huntbeam.runners.flink_addresses import addresses
 from huntbeam.runners.flink_rest import ENDED, FlinkJob, FlinkRest, FlinkUnusable
 from huntbeam.runners.kafka.java_config import java_config
@@ -20,7 +20,7 @@ _APPEARS = 60.0  # seconds until a submitted job shows in Flink
 
 
 def run_flink(
-    options: StreamOptions,
+    options: TopicOptions,
     job: Stream,
     servers: str,
     properties: Mapping[str, str],

@@ -5,8 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from huntbeam.pipelines.options import OptionError, StepOptions
+from huntbeam.pipelines.options import OptionError, RuleOptions
 from huntbeam.transforms.files import is_remote
+from huntbeam.transforms.sigma.records import Records
 from huntbeam.transforms.sigma.watch import Watch
 
 if TYPE_CHECKING:
@@ -15,13 +16,18 @@ if TYPE_CHECKING:
     from huntbeam.transforms.sigma.plan import RuleSet
 
 
-def load_rules(options: StepOptions, say: Callable[[str], object]) -> RuleSet:
+def load_rules(
+    options: RuleOptions,
+    say: Callable[[str], object],
+    records: Records = Records.WINDOWS,
+    enrich: frozenset[int] = frozenset(),
+) -> RuleSet:
     """The rule set; `say` is told what became of it. Raises UnusableError, with --strict for a rule that cannot run."""
     from huntbeam.transforms.sigma.cache import compiled  # runs without rules do not wait for any of it
     from huntbeam.transforms.sigma.enrichment import at_work
     from huntbeam.transforms.sigma.verdicts import loaded, refusal
 
-    rules = at_work(compiled(options.rules, options.rule_pipelines, options.rule_cache), options.enrich)
+    rules = at_work(compiled(options.rules, options.rule_pipelines, options.rule_cache, records), enrich)
     reason = refusal(rules, strict=options.strict)
     if reason is not None:
         raise OptionError(f"--rules {' '.join(options.rules)}: {reason}")
@@ -30,7 +36,7 @@ def load_rules(options: StepOptions, say: Callable[[str], object]) -> RuleSet:
     return rules
 
 
-def watch_of(options: StepOptions, every: float) -> Watch:
+def watch_of(options: RuleOptions, every: float, records: Records = Records.WINDOWS) -> Watch:
     """What workers need to look for other rules every so many seconds. Raises UnusableError for what is not there.
 
     To be asked for before the rules are compiled: what changes meanwhile is another version.
@@ -44,6 +50,7 @@ def watch_of(options: StepOptions, every: float) -> Watch:
         strict=options.strict,
         every=every,
         seen=stamp((*options.rules, *options.rule_pipelines)),
+        records=records,
     )
 
 

@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import NamedTuple
 
 from huntbeam.runners.all_rules import AllRules
+from huntbeam.runners.plans import counted_ids
 from huntbeam.runners.rule_facts import Fact
 from huntbeam.runners.rule_samples import BASELINE, FIRES, SILENT, SampleFiles, Samples
 from huntbeam.schemas.dead_letter import RecordError
 from huntbeam.schemas.errors import UnusableError
-from huntbeam.schemas.sysmon import NETWORK_CONNECT, PROCESS_CREATE
 from huntbeam.transforms.correlation.known import FixedCorrelations
 from huntbeam.transforms.digest import Plan
 from huntbeam.transforms.read import Span, expand, spans
@@ -44,9 +44,8 @@ class Report(NamedTuple):
 
 def trial_rules(rules: AllRules, window_ms: int) -> Rules:
     """What is tried: as a replay would have it."""
-    wanted = {counter.event_id for counter in rules.counters} - {PROCESS_CREATE, NETWORK_CONNECT}
     return Rules(
-        Plan(counted=frozenset(wanted), rules=rules.sigma.pack(), enrich=asked(rules.sigma)),
+        Plan(counted=counted_ids(rules.counters), rules=rules.sigma.pack(), enrich=asked(rules.sigma)),
         FixedCorrelations((one.settings for one in rules.sigma.correlations), rules.sigma.digest),
         tuple(placed.rule for placed in rules.anomalies),
         rules.counters,

@@ -5,46 +5,58 @@ from __future__ import annotations
 import argparse
 import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
-from huntbeam.pipelines.graph import Clock, Steps, output_streams
+from huntbeam.pipelines.graph import Clock, Wired
+from huntbeam.pipelines.options import RuleOptions
 from huntbeam.pipelines.stream import Seeds, Stream
-from huntbeam.pipelines.stream_options import DIRECT, FLINK, LATEST, StreamOptions, stream_options
+from huntbeam.pipelines.stream_options import DIRECT, FLINK, LATEST, StreamOptions, TopicOptions, stream_options
 from huntbeam.runners.console import said
 from huntbeam.runners.doctor import Finding, Level, by_read_time, flink_findings, kafka_findings, passed
 from huntbeam.runners.kafka.clients import admin, bootstrap_servers, explained, kafka_properties
 from huntbeam.runners.kafka.group import begin
 from huntbeam.runners.kafka.properties import client_config
 from huntbeam.runners.kafka.topics import ensure_topics, output_topic
-from huntbeam.runners.plans import enrichment_of, plan_of
+from huntbeam.runners.plans import Planned, plan_of
 from huntbeam.runners.rule_sets import absolute
 from huntbeam.runners.search.ready import look
-from huntbeam.schemas.streams import EVENTS
+from huntbeam.runners.steps import steps_of
+from huntbeam.schemas.ecs import AlertFormat
 from huntbeam.transforms.kafka_io import Sink
+
+R = TypeVar("R", bound=RuleOptions)
 
 
 def run_stream(args: argparse.Namespace) -> int | None:
     """Runs the command; gives the exit code."""
-    options = _for_workers(stream_options(args))
+    options = for_workers(stream_options(args))
+    return run_topics(args, options, partial(stream_job, options), _seed_topics(options))
+
+
+def run_topics(
+    args: argparse.Namespace, options: TopicOptions, job_of: Callable[[bool], Stream], seeds: Sequence[str] = ()
+) -> int | None:
+    """Runs a job on topics; `job_of` is told whether arrivals are times of reading. `seeds` are read as a whole."""
     servers, properties = bootstrap_servers(args), kafka_properties(args)
     config = client_config(servers, properties)
     if options.dataflow is not None and options.dataflow.template:  # nothing runs, so nothing is looked at or made
-        _on_dataflow(options, stream_job(options, read_time=False), servers, properties, ())
+        _on_dataflow(options, job_of(False), servers, properties, ())
         return None
-    found = passed(_needs(options, config))
+    found = passed(_needs(options, config, seeds))
     read_time = by_read_time(found)
-    job = stream_job(options, bool(read_time))
+    job = job_of(bool(read_time))
     if options.index is not None:
-        look(options.index, output_streams(job.steps), said(options.quiet), cloud=options.dataflow is not None)
+        look(options.index, job.steps.streams(), said(options.quiet), cloud=options.dataflow is not None)
     with explained(config):
         client = admin(config)
         made = ensure_topics(client, [_spec(sink) for sink in job.sinks])
         if options.on != DIRECT and options.flink.savepoint is None:
             begin(client, options.group_id, options.topics, latest=options.offset == LATEST)
-            if seeds := _seed_topics(options):  # the past is always read as a whole
+            if seeds:  # the past is always read as a whole
                 begin(client, options.group_id, seeds, latest=False)
     if not options.quiet:
         _say(made, found)
@@ -62,14 +74,14 @@ def run_stream(args: argparse.Namespace) -> int | None:
 
 
 def _on_dataflow(
-    options: StreamOptions, job: Stream, servers: str, properties: Mapping[str, str], read_time: Sequence[str]
+    options: TopicOptions, job: Stream, servers: str, properties: Mapping[str, str], read_time: Sequence[str]
 ) -> None:
     from huntbeam.runners.dataflow_stream import run_dataflow
 
     run_dataflow(options, job, servers, properties, read_time)
 
 
-def _for_workers(options: StreamOptions) -> StreamOptions:
+def for_workers(options: R) -> R:
     """With paths that other processes understand."""
     return replace(
         options,
@@ -79,10 +91,15 @@ def _for_workers(options: StreamOptions) -> StreamOptions:
     )
 
 
-def _needs(options: StreamOptions, config: Mapping[str, str]) -> Iterator[Finding]:
+def reload_every(options: TopicOptions) -> float | None:
+    """Seconds between two looks for other rules; None: the run ends with what is there."""
+    return None if options.on == DIRECT else options.rule_reload_ms / 1000
+
+
+def _needs(options: TopicOptions, config: Mapping[str, str], seeds: Sequence[str]) -> Iterator[Finding]:
     """Looks at what the job needs, before anything is made or submitted."""
     latest = options.topics if options.offset == LATEST else ()
-    yield from kafka_findings(lambda: config, [*options.topics, *_seed_topics(options)], latest)
+    yield from kafka_findings(lambda: config, [*options.topics, *seeds], latest)
     if options.on == FLINK:
         yield from flink_findings(options.flink, options.flink.parallelism)
 
@@ -98,28 +115,24 @@ def stream_job(options: StreamOptions, read_time: bool) -> Stream:
         correlation_wait_ms=options.correlation_wait_ms,
         read_time=read_time,
     )
-    watch_every = None if options.on == DIRECT else options.rule_reload_ms / 1000  # that one ends with what is there
-    planned = plan_of(options, said(options.quiet), terminates=True, watch_every=watch_every)
-    steps = Steps(
-        options.join,
-        options.dedupe,
-        EVENTS in options.streams,
-        options.counters,
-        options.window_ms,
-        clock,
-        options.without,
-        bool(options.rules),
-        *planned.anomalies,
-        planned.correlations,
-        planned.correlations.depths if planned.correlations is not None else 0,
-        options.suppress_ms,
-        enrichment_of(planned),
-    )
+    planned = plan_of(options, said(options.quiet), terminates=True, watch_every=reload_every(options))
+    steps = steps_of(options, planned, clock)
+    return job_with(options, planned, steps, _seeds(options), options.alert_format)
+
+
+def job_with(
+    options: TopicOptions,
+    planned: Planned,
+    steps: Wired,
+    seeds: Seeds | None = None,
+    alerts: AlertFormat = AlertFormat.COLUMNS,
+) -> Stream:
+    """The job that does some steps between the topics of its options."""
     sinks = [
-        Sink(stream, options.outputs[stream], options.encoding, options.max_record_bytes, options.alert_format)
-        for stream in output_streams(steps)
+        Sink(stream, options.outputs[stream], options.encoding, options.max_record_bytes, alerts)
+        for stream in steps.streams()
     ]
-    return Stream(options.topics, planned.plan, steps, sinks, _seeds(options), options.index)
+    return Stream(options.topics, planned.plan, steps, sinks, seeds, options.index)
 
 
 def _seeds(options: StreamOptions) -> Seeds | None:

@@ -10,7 +10,7 @@ import msgspec
 
 from huntbeam.schemas.correlation import Retracted, Revision, RuleId, Title
 from huntbeam.schemas.record import Kind, column
-from huntbeam.schemas.sysmon import EventUid
+from huntbeam.schemas.sysmon import DstGeo, EventUid, SrcGeo
 
 RULE = "rule"  # rule_type of what one event gave
 
@@ -19,7 +19,7 @@ _L, _M = Kind.TEXT_LIST, Kind.TEXT_MAP
 _TECHNIQUE = re.compile(r"attack\.(t\d{4}(?:\.\d{3})?)", re.ASCII)
 
 
-class Alert(msgspec.Struct, frozen=True):
+class Alert(msgspec.Struct, frozen=True, omit_defaults=True):
     """One rule on one event, or one run of events that a correlation is about."""
 
     time: Annotated[str | None, column(_I, "event time", "When; of a correlation the first event that satisfied it")]
@@ -49,7 +49,11 @@ class Alert(msgspec.Struct, frozen=True):
     first_seen: Annotated[str | None, column(_I, "event time", "Earliest of the events")]
     last_seen: Annotated[str | None, column(_I, "event time", "Last event that satisfied the rule")]
     truncated: Annotated[bool, column(_B, "computed", "Stream: of over 10,000 events or alerts some were given up")]
-    suppressed_count: Annotated[int, column(_N, "counted", "Alerts that --suppress held back because of this one")] = 0
+    suppressed_count: Annotated[int, column(_N, "counted", "Alerts that --suppress held back because of this one")] = (
+        msgspec.field(default_factory=int)
+    )  # what a factory makes is not left out
+    src_geo: SrcGeo = None
+    dst_geo: DstGeo = None
 
 
 def techniques(tags: Iterable[str]) -> list[str]:

@@ -14,6 +14,7 @@ from huntbeam.schemas.sysmon import EventUid
 
 COUNT = "count"
 DISTINCT = "distinct."
+SUM = "sum."
 
 
 class Severity(StrEnum):
@@ -43,7 +44,7 @@ class Prevalence(StrEnum):
 
 Text = Annotated[str, Meta(min_length=1)]
 AttackTag = Annotated[str, Meta(pattern=r"^attack\.[a-z0-9][a-z0-9_.-]*$")]
-Measure = Annotated[str, Meta(pattern=r"^(count|distinct\.[a-z0-9_]+)$")]  # what of a window row is looked at
+Measure = Annotated[str, Meta(pattern=r"^(count|distinct\.[a-z0-9_]+|sum\.[A-Za-z0-9_]+)$")]  # of a window row
 
 
 class _Rule(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_field="kind"):
@@ -77,6 +78,16 @@ class Deviation(_Rule, frozen=True, kw_only=True, tag="deviation"):
     above: float = 0  # and over a threshold
 
 
+class Ratio(_Rule, frozen=True, kw_only=True, tag="ratio"):
+    """Of two measures of a window row the one is more than `above` times the other, and at least `at_least`."""
+
+    counter: Text
+    measure: Measure
+    by: Measure
+    above: Annotated[float, Meta(gt=0)]
+    at_least: Annotated[int, Meta(ge=0)] = 0
+
+
 class FirstSeen(_Rule, frozen=True, kw_only=True, tag="first_seen"):
     """A key of a counter is there for the first time."""
 
@@ -98,7 +109,7 @@ class Beacon(_Rule, frozen=True, kw_only=True, tag="beacon"):
     variation: Annotated[float, Meta(ge=0)] = 0.1  # stddev of the gaps by their mean, at most
 
 
-AnomalyRule = Threshold | Deviation | FirstSeen | Rare | Beacon
+AnomalyRule = Threshold | Deviation | Ratio | FirstSeen | Rare | Beacon
 
 I, F, N, T = Kind.INSTANT, Kind.NUMBER, Kind.INTEGER, Kind.TEXT  # noqa: E741 - one letter a kind, as in sysmon.py
 
@@ -115,13 +126,13 @@ class Anomaly(msgspec.Struct, frozen=True):
     severity: Annotated[str, column(T, "rule", "informational, low, medium, high or critical")]
     attack: Annotated[list[str], column(Kind.TEXT_LIST, "rule", "ATT&CK tags")]
     text: Annotated[str, column(T, "rule", "What it means and what to do")]
-    kind: Annotated[str, column(T, "rule", "threshold, deviation, first_seen, rare or beacon")]
+    kind: Annotated[str, column(T, "rule", "threshold, deviation, ratio, first_seen, rare or beacon")]
     counter: Annotated[str | None, column(T, "rule", "Name of the counter; null for beacon")]
     window_start: Annotated[str | None, column(I, "event time", "Start of the window; null for first_seen and rare")]
     window_end: Annotated[str | None, column(I, "event time", "End of the window, exclusive")]
     key: Annotated[dict[str, str | int | None], column(Kind.TEXT_MAP, "key columns", "Key, its host in lower case")]
     measure: Annotated[str | None, column(T, "rule", "What was looked at: count, distinct.src_port, hosts, variation")]
-    value: Annotated[float | None, column(F, "computed", "What it was")]
+    value: Annotated[float | None, column(F, "computed", "What it was; of a ratio null: divided by 0")]
     expected: Annotated[float | None, column(F, "computed", "Threshold, or what is usual: the mean or the median")]
     deviation: Annotated[
         float | None, column(F, "computed", "Units beyond the usual; null: it never varied, or no unit")

@@ -10,6 +10,7 @@ from typing import Any
 import msgspec
 import pyarrow as pa
 
+from huntbeam.schemas.monster import Entry
 from huntbeam.schemas.record import Column, Kind, columns
 
 _TYPES: dict[Kind, pa.DataType] = {
@@ -23,6 +24,16 @@ _TYPES: dict[Kind, pa.DataType] = {
     Kind.TEXT_MAP: pa.map_(pa.string(), pa.string()),
     Kind.INTEGER_MAP: pa.map_(pa.string(), pa.int64()),
     Kind.TEXT_LIST: pa.list_(pa.string()),
+    Kind.IP: pa.string(),
+    Kind.OBJECT_LIST: pa.list_(pa.struct([(name, pa.string()) for name in Entry.__struct_fields__])),
+    Kind.GEO: pa.struct(
+        [
+            ("country_code", pa.string()),
+            ("country", pa.string()),
+            ("city", pa.string()),
+            ("location", pa.struct([("lat", pa.float64()), ("lon", pa.float64())])),
+        ]
+    ),
 }
 
 
@@ -61,6 +72,8 @@ def _array(column: Column, values: list[Any]) -> pa.Array[Any]:
             values = [None if value is None else _text_items(value) for value in values]
         case Kind.INTEGER_MAP:
             values = [None if value is None else list(value.items()) for value in values]
+        case Kind.OBJECT_LIST | Kind.GEO:
+            values = msgspec.to_builtins(values)
     return pa.array(values, _TYPES[column.kind])
 
 

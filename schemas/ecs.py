@@ -50,7 +50,11 @@ NAMES: dict[str, str] = {
     "last_seen": "event.end",
     "truncated": "huntbeam.truncated",
     "suppressed_count": "kibana.alert.suppression.docs_count",
+    "src_geo": "source.geo",
+    "dst_geo": "destination.geo",
 }
+# What a place has, and ECS's names for it.
+_GEO = {"country_code": "country_iso_code", "country": "country_name", "city": "city_name", "location": "location"}
 _SEVERITY = {"informational": 1, "low": 21, "medium": 47, "high": 73, "critical": 99}  # as Elastic's risk scores
 _CONSTANT = {"ecs.version": VERSION, "event.kind": "signal"}
 
@@ -93,8 +97,17 @@ class _Place(NamedTuple):
     value: Callable[[Alert], Any]
 
 
+def _geo(column: str) -> Callable[[Alert], Any]:
+    of = attrgetter(column)
+    return lambda alert: {_GEO[name]: value for name, value in msgspec.to_builtins(of(alert) or {}).items()}
+
+
+_GEOS = frozenset(column.name for column in columns(Alert) if column.kind is Kind.GEO)
 _PLACES = [
-    *(_Place(tuple(name.split(".")), attrgetter(column)) for column, name in NAMES.items()),
+    *(
+        _Place(tuple(name.split(".")), _geo(column) if column in _GEOS else attrgetter(column))
+        for column, name in NAMES.items()
+    ),
     *(_Place(tuple(name.split(".")), value) for name, value in DERIVED.items()),
 ]
 _EMPTY: dict[Kind, Callable[[], Any]] = {Kind.TEXT_LIST: list, Kind.TEXT_MAP: dict}
@@ -127,6 +140,10 @@ def as_columns(row: Mapping[str, Any]) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for column in columns(Alert):
         value = _get(row, NAMES[column.name]) if column.name in NAMES else None
+        if column.kind is Kind.GEO:
+            if isinstance(value, dict):
+                found[column.name] = {name: value[ecs] for name, ecs in _GEO.items() if ecs in value}
+            continue
         found[column.name] = _EMPTY[column.kind]() if value is None and column.kind in _EMPTY else value
     domain, name, author = (_get(row, of) for of in ("user.domain", "user.name", "rule.author"))
     found["user_account"] = f"{domain}\\{name}" if domain else name

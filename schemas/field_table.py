@@ -28,6 +28,12 @@ Made from the declarations in `schemas/`; do not edit: `python -m huntbeam.schem
 | text_map | object | map<string, string> | map of null or string |
 | integer_map | object | map<string, int64> | map of long |
 | text_list | array | list<string> | array of string |
+| ip | string | string | string |
+| object_list | array of objects | list<struct> of name, sid, attributes | array of records |
+| geo | object: country_code, country, city, location (lat, lon) | struct | record |
+
+A column of `monster_events` that is null, and `src_geo` and `dst_geo` that are, are left out of JSON; names in
+parentheses, as in `FinalFileName(NT)`, are `FinalFileName_NT` in Parquet and Avro.
 
 The values of a text map are as they were in JSON and text in Parquet and Avro: 443 is `"443"` there, null stays null.
 """

@@ -23,6 +23,8 @@ class Kind(StrEnum):
     INTEGER_MAP = "integer_map"  # name -> 64 bit integer
     TEXT_LIST = "text_list"
     IP = "ip"  # IPv4 or IPv6 address as text
+    OBJECT_LIST = "object_list"  # of schemas.monster.Entry
+    GEO = "geo"  # schemas.geo.Geo
 
 
 class Column(NamedTuple):

@@ -7,6 +7,7 @@ import msgspec
 from huntbeam.schemas.alert import Alert
 from huntbeam.schemas.anomaly import Anomaly
 from huntbeam.schemas.dead_letter import DeadLetter
+from huntbeam.schemas.monster import MonsterEvent
 from huntbeam.schemas.sysmon import (
     Duplicate,
     NetworkConnect,
@@ -30,6 +31,7 @@ ENRICHED = "sysmon_enriched"
 ALERTS = "alerts"
 SUPPRESSED = "suppressed"
 ANOMALIES = "anomalies"
+MONSTER = "monster_events"
 
 STREAMS: dict[str, type[msgspec.Struct]] = {
     PROCESS_CREATE: ProcessCreate,
@@ -44,4 +46,5 @@ STREAMS: dict[str, type[msgspec.Struct]] = {
     ALERTS: Alert,
     SUPPRESSED: Alert,
     ANOMALIES: Anomaly,
+    MONSTER: MonsterEvent,
 }

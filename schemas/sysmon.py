@@ -10,6 +10,7 @@ from typing import Annotated
 
 import msgspec
 
+from huntbeam.schemas.geo import Geo
 from huntbeam.schemas.record import Kind, column
 
 PROVIDER = "Microsoft-Windows-Sysmon"
@@ -80,6 +81,8 @@ ContextFound = Annotated[
 Reason = Annotated[str, column(T, "computed", "no_create: none came; zero_guid: it never joins")]
 RecordId = Annotated[str | None, column(T, "record id", "Record id, where the archive kept it")]
 Source = Annotated[str, column(T, "computed", "File path, gs:// address or kafka:topic")]
+SrcGeo = Annotated[Geo | None, column(Kind.GEO, "--geoip", "Where the source address is; left out when null")]
+DstGeo = Annotated[Geo | None, column(Kind.GEO, "--geoip", "Where the destination address is; left out when null")]
 Position = Annotated[int | None, column(N, "computed", "Byte offset in the decompressed file, or element number")]
 
 
@@ -203,7 +206,7 @@ class NetworkConnect(_OfConnect, frozen=True, gc=False):
     event_time_source: EventTimeSource
 
 
-class SysmonJoin(_OfConnect, frozen=True, gc=False):
+class SysmonJoin(_OfConnect, frozen=True, gc=False, omit_defaults=True):
     """SYSMON_JOIN: a network connect with the create of its process (30 columns)."""
 
     source_name: SourceName
@@ -224,6 +227,8 @@ class SysmonJoin(_OfConnect, frozen=True, gc=False):
     event_uid: EventUid
     clock_skew_ms: ClockSkewMs
     event_time_source: EventTimeSource
+    src_geo: SrcGeo = None
+    dst_geo: DstGeo = None
 
 
 class SysmonUnmatched(NetworkConnect, frozen=True, gc=False):

@@ -78,3 +78,8 @@ def rare(rule_id: str, key: Iterable[object]) -> str:
 def beacon(rule_id: str, window_start: str, key: Iterable[object]) -> str:
     """The id of an hour of regular connects; a host in the key is lower case."""
     return digest("b1", rule_id, window_start, list(key))
+
+
+def monster(cells: Iterable[str]) -> str:
+    """The id of Monster Agent's document: its columns as they came, whatever order they are read in."""
+    return digest("ma1", list(cells))

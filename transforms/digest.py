@@ -15,7 +15,8 @@ import msgspec
 from huntbeam.schemas.alert import Alert
 from huntbeam.schemas.clock import EventTime
 from huntbeam.schemas.correlation import Grouped
-from huntbeam.schemas.dead_letter import DeadLetter, Original, RecordError, dead_letter
+from huntbeam.schemas.dead_letter import DeadLetter, RecordError
+from huntbeam.schemas.monster import MonsterEvent
 from huntbeam.schemas.sysmon import (
     NETWORK_CONNECT,
     PROCESS_CREATE,
@@ -32,8 +33,9 @@ from huntbeam.schemas.sysmon import (
 from huntbeam.schemas.values import guid, integer, shown, text
 from huntbeam.schemas.winlog import WinlogEvent, parse_record
 from huntbeam.transforms.enrich import Pending
+from huntbeam.transforms.feeding import Feeding, internal, line_ends
 from huntbeam.transforms.formats import without_bom
-from huntbeam.transforms.read import Block, Records, Torn
+from huntbeam.transforms.read import Block
 from huntbeam.transforms.rekey import Reading, flatten, read_event, require_process, with_source_process
 from huntbeam.transforms.report import OTHER, PAIRS
 from huntbeam.transforms.sigma.watch import Watch
@@ -50,8 +52,8 @@ Pair = tuple[str | None, int | None]
 Written = tuple[str | None, str | int | None, str | None]  # with the channel, by which rules are told apart
 
 
-class Plan(msgspec.Struct, frozen=True):
-    """What is wanted of a record."""
+class Plan(msgspec.Struct, frozen=True, tag="windows"):
+    """What is wanted of a record of Windows."""
 
     event_time: EventTime = EventTime.UTC_TIME
     since: str | None = None  # event time as rows hold it, inclusive
@@ -103,6 +105,7 @@ class Digested(msgspec.Struct):
     consumed: int = 0  # bytes of the input, for progress
     processes: list[ProcessContext] = []  # creates as contexts; those of `pending` have theirs with them
     pending: list[Pending] = []  # events that are to be enriched
+    monster: list[MonsterEvent] = []  # of Monster Agent's records, which have no other rows
 
 
 class _WinlogHead(msgspec.Struct, gc=False):
@@ -136,20 +139,7 @@ class _Count:
 
 _heads = msgspec.json.Decoder(_Head)
 _DECODE_ERRORS = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
-_OPEN, _CLOSE, _NEWLINE = b"{}\n"
-
-
-def _line_ends(block: Block) -> list[int]:
-    """Where each line of a block ends; the last may end with the block."""
-    find, stop = block.buffer.find, block.stop
-    ends = []
-    end = find(b"\n", block.start, stop)
-    while end >= 0:
-        ends.append(end)
-        end = find(b"\n", end + 1, stop)
-    if block.start < stop and block.buffer[stop - 1] != _NEWLINE:
-        ends.append(stop)
-    return ends
+_OPEN, _CLOSE = b"{}"
 
 
 def _decode_heads(block: Block, ends: list[int]) -> Sequence[_Head | None]:
@@ -187,7 +177,7 @@ def _decode_head(line: bytes | memoryview) -> _Head | None:
         return None
 
 
-class Digest:
+class Digest(Feeding):
     """Feeds on blocks and records, gives up what they became by take()."""
 
     def __init__(self, plan: Plan) -> None:
@@ -216,17 +206,6 @@ class Digest:
         for name, count in self._rules.news().items():
             self._tallies[name] = self._tallies.get(name, 0) + count
 
-    def feed(self, item: Block | Records | Torn, source: str, index: int) -> None:
-        """One item of a reader. Never raises for what the item holds."""
-        self._out.consumed += item.consumed
-        if isinstance(item, Block):
-            self._block(item, source, index)
-        elif isinstance(item, Records):
-            for position, raw in item.items:
-                self.record(raw, source, index, position)
-        else:
-            self._out.dead_letters.append(dead_letter(item.error, item.original, source, item.position))
-
     def record(self, raw: bytes, source: str, index: int, position: int | None, partition: int | None = None) -> None:
         """One record as it came. Decoded as far as needed to tell whether it is wanted, then whole."""
         head = _decode_head(raw)
@@ -237,10 +216,6 @@ class Digest:
             self._record(without_bom(raw), raw, source, index, position, partition)
         else:
             self._tally("blank_lines")
-
-    def null(self) -> None:
-        """A record without a value (a tombstone) is only counted."""
-        self._tally("null_values")
 
     def size(self) -> int:
         """How many rows take() would give."""
@@ -267,7 +242,7 @@ class Digest:
         return out
 
     def _block(self, block: Block, source: str, index: int) -> None:
-        ends = _line_ends(block)
+        ends = line_ends(block)
         heads = _decode_heads(block, ends)
         start = block.start
         for head, end in zip(heads, ends, strict=True):
@@ -314,7 +289,7 @@ class Digest:
         except RecursionError:
             self._refuse(_nested_too_deeply(), original, source, position, partition)
         except Exception as error:  # one record must never stop a run; the tests allow none of these
-            self._refuse(_internal(error), original, source, position, partition)
+            self._refuse(internal(error), original, source, position, partition)
 
     def _take_up(self, event: WinlogEvent, source: str, index: int, position: int | None) -> None:
         if self._hosts and not any(h.match((event.host or "").lower()) for h in self._hosts):
@@ -430,14 +405,6 @@ class Digest:
         """Whether an event becomes rows, whatever the rules say."""
         return (provider or "").lower() == _PROVIDER and (self._plan.events or event_id in self._ids)
 
-    def _refuse(
-        self, error: RecordError, original: bytes, source: str, position: int | None, partition: int | None
-    ) -> None:
-        self._out.dead_letters.append(dead_letter(error, Original.of(original), source, position, partition))
-
-    def _tally(self, name: str) -> None:
-        self._tallies[name] = self._tallies.get(name, 0) + 1
-
 
 def spread(arrivals: Iterable[Arrival], out: Digested) -> None:
     """Puts the rows of arrivals into the lists they belong to."""
@@ -486,7 +453,3 @@ def _rules_in_force(plan: Plan) -> RulesInForce:
 
 def _nested_too_deeply() -> RecordError:
     return RecordError("parse", "InvalidEventData", "the event data are nested too deeply")
-
-
-def _internal(error: Exception) -> RecordError:
-    return RecordError("parse", "InternalError", f"a fault of HuntBeam's own, please report it: {type(error).__name__}")

@@ -13,7 +13,8 @@ from apache_beam.utils.windowed_value import WindowedValue
 
 from huntbeam.schemas.clock import parse_time
 from huntbeam.transforms.arrival import millis, timestamp
-from huntbeam.transforms.digest import Digest, Digested, Plan
+from huntbeam.transforms.digest import Digested
+from huntbeam.transforms.digests import AnyPlan, digest_of
 
 ROWS = 2_000  # rows of a batch, about
 
@@ -25,7 +26,7 @@ class DigestRecords(beam.PTransform):
     Without a source the keys are the sources, of several topics.
     """
 
-    plan: Plan
+    plan: AnyPlan
     source: str | None = None
 
     def expand(self, records: beam.PCollection) -> beam.PCollection:
@@ -36,7 +37,7 @@ class DigestRecords(beam.PTransform):
 class DigestRecordsFn(beam.DoFn):
     """Holds the rows of one arrival time until another comes: Kafka stamps what a producer sent together alike."""
 
-    def __init__(self, plan: Plan, source: str | None) -> None:
+    def __init__(self, plan: AnyPlan, source: str | None) -> None:
         self._plan = plan
         self._source = source
         self._received = Metrics.counter(self.__class__, "received")
@@ -46,7 +47,7 @@ class DigestRecordsFn(beam.DoFn):
 
     def setup(self) -> None:
         """Once a worker process and step."""
-        self._digest = Digest(self._plan)
+        self._digest = digest_of(self._plan)
 
     def start_bundle(self) -> None:
         """A bundle begins with nothing held, and with the rules that are in force."""
@@ -83,10 +84,10 @@ class DigestRecordsFn(beam.DoFn):
     def _held(self) -> TimestampedValue:
         digested = self._digest.take_rows()
         self._dead.inc(len(digested.dead_letters))
-        for rows in (digested.creates, digested.connects):
+        for rows in (digested.creates, digested.connects, digested.monster):
+            self._emitted.inc(len(rows))
             for row in rows:
                 time = parse_time(row.event_date_creation)
                 if time is not None:
                     self._lag.update(self._a - time)
-        self._emitted.inc(len(digested.creates) + len(digested.connects))
         return TimestampedValue(digested, timestamp(self._a))

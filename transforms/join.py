@@ -31,7 +31,8 @@ ZERO_GUID = "zero_guid"
 Output = SysmonJoin | SysmonUnmatched
 
 _OURS = 5  # host, process_create_time, event_uid, clock_skew_ms, event_time_source
-_JOIN_COLUMNS = [c.name for c in columns(SysmonJoin)][:-_OURS]
+_GEO = 2  # src_geo, dst_geo: another step's
+_JOIN_COLUMNS = [c.name for c in columns(SysmonJoin)][: -_OURS - _GEO]
 _OF_CONNECT = [name for name in _JOIN_COLUMNS if name in NetworkConnect.__struct_fields__]
 _OF_CREATE = [name for name in _JOIN_COLUMNS if name not in NetworkConnect.__struct_fields__]
 _connect_values = attrgetter(*_OF_CONNECT)

@@ -52,11 +52,11 @@ class Span(msgspec.Struct, frozen=True):
     size: int  # bytes of the file it stands for
 
 
-def spans(files: Sequence[FileInfo], piece: int = 64 << 20) -> list[Span]:
-    """The pieces of work: big plain files in pieces, everything else as a whole."""
+def spans(files: Sequence[FileInfo], piece: int = 64 << 20, *, lines_only: bool = False) -> list[Span]:
+    """The pieces of work: big plain files in pieces, everything else as a whole. `lines_only` is that of read()."""
     result = []
     for index, (path, size) in enumerate((f.path, f.size) for f in files):
-        starts = range(0, size, piece) if size > piece and _splittable(path) else range(1)
+        starts = range(0, size, piece) if size > piece and _splittable(path, lines_only) else range(1)
         for start in starts:
             last = start + piece >= size or len(starts) == 1
             end = None if last else start + piece
@@ -64,20 +64,25 @@ def spans(files: Sequence[FileInfo], piece: int = 64 << 20) -> list[Span]:
     return result
 
 
-def _splittable(path: str) -> bool:
+def _splittable(path: str, lines_only: bool) -> bool:
     try:
         with closing(open_file(path)) as file:
             head = head_of(FileBytes(file))
     except OSError:
         return False  # read() says so where the file is met
     special = unsupported(head) or is_gzip(head) or wide_codec(head) or is_evtx(head)
-    return not special and not is_array(without_bom(head)) and b"\n" in head
+    return not special and (lines_only or not is_array(without_bom(head))) and b"\n" in head
 
 
-def read(span: Span, *, block: int = BLOCK, max_record: int = MAX_RECORD) -> Iterator[Block | Records | Torn]:
-    """The records of a span. What is wrong with the file comes as Torn; the run goes on."""
+def read(
+    span: Span, *, block: int = BLOCK, max_record: int = MAX_RECORD, lines_only: bool = False
+) -> Iterator[Block | Records | Torn]:
+    """The records of a span. What is wrong with the file comes as Torn; the run goes on.
+
+    With `lines_only` a file is lines, though it begins as a JSON array does.
+    """
     if span.path == STDIN:
-        yield from read_stream(standard_input(), block=block, max_record=max_record)
+        yield from read_stream(standard_input(), block=block, max_record=max_record, lines_only=lines_only)
         return
     before = min(span.start, 1)  # a line that begins at the start begins after a newline here
     start = span.start - before
@@ -94,15 +99,15 @@ def read(span: Span, *, block: int = BLOCK, max_record: int = MAX_RECORD) -> Ite
             items = lines(raw, start, skip_first=True, end=span.end, block=block, max_record=max_record)
             yield from _metered(items, raw, span.size, before)
         else:
-            yield from _metered(_items(raw, span.end, block, max_record), raw, span.size)
+            yield from _metered(_items(raw, span.end, block, max_record, lines_only), raw, span.size)
 
 
 def read_stream(
-    stream: BinaryIO, *, block: int = BLOCK, max_record: int = MAX_RECORD
+    stream: BinaryIO, *, block: int = BLOCK, max_record: int = MAX_RECORD, lines_only: bool = False
 ) -> Iterator[Block | Records | Torn]:
     """The records of standard input, which cannot be sought in."""
     raw = FileBytes(stream)
-    yield from _metered(_items(raw, None, block, max_record), raw, None)
+    yield from _metered(_items(raw, None, block, max_record, lines_only), raw, None)
 
 
 def _metered(
@@ -121,7 +126,9 @@ def _metered(
         yield Records([], rest)
 
 
-def _items(raw: FileBytes, end: int | None, block: int, max_record: int) -> Iterator[Block | Records | Torn]:
+def _items(
+    raw: FileBytes, end: int | None, block: int, max_record: int, lines_only: bool
+) -> Iterator[Block | Records | Torn]:
     """Tells the format by the first bytes and cuts accordingly."""
     source: Source = raw
     source, head = peek(source)
@@ -142,7 +149,7 @@ def _items(raw: FileBytes, end: int | None, block: int, max_record: int) -> Iter
     if wide:
         source = Utf16(source, wide)
     source, head = peek(source)
-    if is_array(head):
+    if is_array(head) and not lines_only:
         yield from array(source, wide=wide, block=min(block, ARRAY_BLOCK), max_record=max_record)
     else:
         yield from lines(source, offset, wide=wide, end=end, block=block, max_record=max_record)

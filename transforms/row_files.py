@@ -12,6 +12,8 @@ import msgspec
 
 from huntbeam.schemas.clock import instant
 from huntbeam.schemas.errors import UnusableError
+from huntbeam.schemas.json_rows import as_json
+from huntbeam.schemas.streams import STREAMS
 from huntbeam.transforms.row_writers import Format
 
 Row = dict[str, Any]
@@ -34,10 +36,11 @@ def folder_rows(folder: Path, progress: Progress | None = None) -> Iterator[Row]
 
 def file_rows(path: Path, progress: Progress | None = None) -> Iterator[Row]:
     """The rows of one file. Raises UnusableError."""
+    record = STREAMS.get(path.parent.name)
     try:
         done = 0
         for rows, position in _READERS[path.suffix](path):
-            yield from rows
+            yield from rows if record is None else (as_json(row, record) for row in rows)
             if progress is not None:
                 progress(position - done, len(rows))
             done = position

@@ -8,11 +8,13 @@ from typing import Any, NamedTuple
 
 import msgspec
 
+from huntbeam.schemas.json_rows import json_names
 from huntbeam.schemas.record import Kind, columns
 
 # What readers find rows by. Other columns of free text count as text, ids too (user_logon_id, record_id): whoever
 # writes an event can make them as long as he likes, and a row that fits is worth more than a logon id of 100 kB.
 _KEPT = frozenset({"event_uid", "raw_sha256", "contributing"})
+_GUID = 36  # a longer one is none, but what stands where it should be
 _RAW = "raw_b64"  # base64: cut at a multiple of four characters, what is left can still be decoded
 _LIST_BYTES = 24  # of the list of cut columns, without its names: `,"truncated_fields":[]`
 _NAME_BYTES = 3  # of a name in it, beside the name: quotes and comma
@@ -45,7 +47,14 @@ def shorten(row: msgspec.Struct, excess: int, size: Size) -> tuple[msgspec.Struc
     cut = sorted(longest[:count])
     for at in cut:
         row = _replaced(row, texts[at], cut_text(texts[at].text, level, size))
-    return row, tuple(texts[at].name for at in cut)
+    names = json_names(type(row))
+    return row, tuple(names.get(texts[at].name, texts[at].name) for at in cut)
+
+
+def without_objects(row: msgspec.Struct) -> tuple[msgspec.Struct, tuple[str, ...]]:
+    """The row without its lists of objects, and their names."""
+    gone = [c.name for c in columns(type(row)) if c.kind is Kind.OBJECT_LIST and getattr(row, c.name)]
+    return msgspec.structs.replace(row, **dict.fromkeys(gone)), tuple(gone)
 
 
 def _water_level(longest: list[int], sizes: list[int], texts: list[_Text], excess: int, size: Size) -> tuple[int, int]:
@@ -72,7 +81,9 @@ def cut_text(text: str, limit: int, size: Size) -> str:
 def _texts(row: msgspec.Struct) -> Iterator[_Text]:
     for column in columns(type(row)):
         value = getattr(row, column.name)
-        if column.kind in (Kind.TEXT, Kind.IP) and isinstance(value, str) and column.name not in _KEPT:
+        is_text = column.kind in (Kind.TEXT, Kind.IP)
+        is_text = is_text or (column.kind is Kind.GUID and value and len(value) > _GUID)
+        if is_text and isinstance(value, str) and column.name not in _KEPT:
             yield _Text(column.name, None, value)
         elif column.kind is Kind.TEXT_MAP:
             yield from (_Text(column.name, name, text) for name, text in value.items() if isinstance(text, str))

@@ -19,7 +19,8 @@ from typing import IO
 
 import msgspec
 
-from huntbeam.transforms.digest import Digest, Digested, Plan
+from huntbeam.transforms.digest import Digested, Plan
+from huntbeam.transforms.digests import AnyPlan, digest_of, lines_only
 from huntbeam.transforms.read import STDIN, Span, read
 
 ROWS = 2_000  # rows a frame at the most, so that neither side holds much
@@ -36,18 +37,18 @@ class Task(msgspec.Struct, frozen=True):
     """What a worker is asked to do. The plan, whose rules are some megabytes, comes with the first task alone."""
 
     span: Span
-    plan: Plan | None = None
+    plan: AnyPlan | None = None
 
 
 class WorkerError(RuntimeError):
     """A worker process ended before its work did."""
 
 
-def digest_span(span: Span, plan: Plan) -> Iterator[Digested]:
+def digest_span(span: Span, plan: AnyPlan) -> Iterator[Digested]:
     """One span, digested piece by piece."""
-    digest = Digest(plan)
+    digest = digest_of(plan)
     taken = 0
-    for item in read(span):
+    for item in read(span, lines_only=lines_only(plan)):
         digest.feed(item, span.path, span.index)
         taken += item.consumed
         if digest.size() >= ROWS or taken >= BYTES:
@@ -69,7 +70,7 @@ class Scanner:
     """Digests spans. With workers it begins at once and reads ahead, up to QUEUE frames, before anyone iterates."""
 
     def __init__(
-        self, spans: Sequence[Span], plan: Plan, workers: int, progress: Callable[[Digested], None] | None = None
+        self, spans: Sequence[Span], plan: AnyPlan, workers: int, progress: Callable[[Digested], None] | None = None
     ) -> None:
         self._spans = spans
         self._plan = plan
@@ -129,7 +130,7 @@ class Scanner:
 
     def _converse(self, worker: subprocess.Popen[bytes]) -> None:
         assert worker.stdin is not None and worker.stdout is not None  # noqa: S101 - both are pipes
-        plan: Plan | None = self._plan
+        plan: AnyPlan | None = self._plan
         while (span := self._next()) is not None:
             _send(worker.stdin, _encode(Task(span, plan)))
             plan = None
@@ -190,7 +191,7 @@ def work(requests: IO[bytes], answers: IO[bytes]) -> None:
     """A worker's life: a task in, its frames and an empty one out."""
     gc.disable()  # rows refer to nothing that refers back
     decode = msgspec.msgpack.Decoder(Task).decode
-    plan = Plan()
+    plan: AnyPlan = Plan()
     while request := _receive(requests):
         task = decode(request)
         plan = task.plan or plan

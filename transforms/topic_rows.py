@@ -20,9 +20,10 @@ from huntbeam.schemas.avro import avro_record, avro_schema
 from huntbeam.schemas.clock import instant
 from huntbeam.schemas.dead_letter import RecordError
 from huntbeam.schemas.ecs import AlertFormat
+from huntbeam.schemas.json_rows import as_json
 from huntbeam.schemas.record import Kind, columns
 from huntbeam.schemas.streams import STREAMS
-from huntbeam.transforms.row_limit import shorten
+from huntbeam.transforms.row_limit import shorten, without_objects
 
 SCHEMA_VERSION = 1  # rises when a column goes or changes its meaning; a new nullable column does not raise it
 MAX_RECORD_BYTES = 900_000  # key and value; a broker takes 1,048,588 with headers, batch and all
@@ -107,8 +108,22 @@ class RowEncoder:
         value = self._value(row, ())
         excess = len(value) + len(key or b"") - self._limit
         if excess > 0:
-            value = self._value(*shorten(row, excess, self._size))
+            value = self._value(*self._shortened(row, excess))
         return key, value
+
+    def _shortened(self, row: msgspec.Struct, excess: int) -> tuple[msgspec.Struct, tuple[str, ...]]:
+        """The row cut, and the names of what was; lists of objects go as a whole where texts are not enough."""
+        try:
+            return shorten(row, excess, self._size)
+        except ValueError:
+            bare, gone = without_objects(row)
+            if not gone:
+                raise
+        excess += len(self._value(bare, gone)) - len(self._value(row, ()))
+        if excess <= 0:
+            return bare, gone
+        bare, cut = shorten(bare, excess, self._size)
+        return bare, (*gone, *cut)
 
     def _key(self, row: msgspec.Struct) -> bytes | None:
         if self._key_column is None:
@@ -175,6 +190,7 @@ def _fingerprint(stream: str) -> bytes:
 class _Reader(NamedTuple):
     """What reads Avro values of one schema; the canonical form has no logical types, so times come as numbers."""
 
+    stream: str
     schema: Any
     times: tuple[str, ...]
 
@@ -184,7 +200,8 @@ def _readers() -> dict[bytes, _Reader]:
     from fastavro import parse_schema
 
     return {
-        _fingerprint(stream): _Reader(parse_schema(_decode(_canonical(stream))), _times(stream)) for stream in STREAMS
+        _fingerprint(stream): _Reader(stream, parse_schema(_decode(_canonical(stream))), _times(stream))
+        for stream in STREAMS
     }
 
 
@@ -228,4 +245,4 @@ def _avro_row(value: bytes) -> dict[str, Any]:
     row |= {name: instant(row[name]) for name in reader.times if row[name] is not None}
     if not row[_CUT]:
         del row[_CUT]  # as in JSON
-    return dict(row)
+    return as_json(row, STREAMS[reader.stream])

@@ -46,6 +46,7 @@ class Part(msgspec.Struct, array_like=True):
     capped: bool
     first: str
     last: str
+    sums: list[int] = []
 
 
 class Row(msgspec.Struct, array_like=True):
@@ -72,11 +73,11 @@ class PutOut(NamedTuple):
 def part(a: int, counted: Accumulator) -> Part:
     """What was counted of events that arrived at `a`."""
     c = counted
-    return Part(a, 0, c.count, c.host, c.distinct, c.capped, c.first, c.last)
+    return Part(a, 0, c.count, c.host, c.distinct, c.capped, c.first, c.last, c.sums)
 
 
 def _accumulator(group: Group, part: Part) -> Accumulator:
-    return Accumulator(*group, part.host, part.count, part.distinct, part.capped, part.first, part.last)
+    return Accumulator(*group, part.host, part.count, part.distinct, part.capped, part.first, part.last, part.sums)
 
 
 class KeyedRows(msgspec.Struct, frozen=True):

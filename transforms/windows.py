@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from operator import attrgetter
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import msgspec
 
@@ -17,11 +17,20 @@ from huntbeam.schemas.clock import instant, millis
 from huntbeam.schemas.record import Kind, columns
 from huntbeam.schemas.sysmon import NETWORK_CONNECT, PROCESS_CREATE, NetworkConnect, ProcessCreate, SysmonEvent
 from huntbeam.schemas.values import text
-from huntbeam.schemas.window import DISTINCT_CAP, Counter, WindowCount
+from huntbeam.schemas.window import DISTINCT_CAP, SUM_CAP, Counter, WindowCount
 from huntbeam.transforms.state import StateError
 
 Value = str | int | None
 Group = tuple[str, int, tuple[Value, ...]]  # counter, window start in ms, key values with the host in lower case
+
+
+class Countable(Protocol):
+    """A row that counters look at."""
+
+    @property
+    def event_id(self) -> int: ...  # noqa: D102
+    @property
+    def event_date_creation(self) -> str | None: ...  # noqa: D102
 
 
 class Accumulator(msgspec.Struct):
@@ -36,6 +45,7 @@ class Accumulator(msgspec.Struct):
     capped: bool
     first: str
     last: str
+    sums: list[int] = []
 
     def group(self) -> Group:
         """What this is the accumulator of."""
@@ -49,9 +59,10 @@ def row_type(event_id: int) -> type[ProcessCreate | NetworkConnect | SysmonEvent
     return NetworkConnect if event_id == NETWORK_CONNECT else SysmonEvent
 
 
-def countable(event_id: int) -> list[str]:
-    """The columns that a counter of an event id may name."""
-    return [c.name for c in columns(row_type(event_id)) if c.kind in (Kind.TEXT, Kind.INTEGER, Kind.GUID, Kind.IP)]
+def countable(event_id: int) -> dict[str, Kind]:
+    """The columns that a counter of an event id may name, and their kinds."""
+    kinds = (Kind.TEXT, Kind.INTEGER, Kind.GUID, Kind.IP)
+    return {c.name: c.kind for c in columns(row_type(event_id)) if c.kind in kinds}
 
 
 class _Compiled(NamedTuple):
@@ -60,6 +71,7 @@ class _Compiled(NamedTuple):
     host: int | None  # where in the key the host stands
     distinct: tuple[Callable[[Any], Value], ...]
     where: tuple[tuple[Callable[[Any], Value], frozenset[str | None]], ...]
+    sums: tuple[Callable[[Any], int | None], ...]
 
 
 class Counting:
@@ -70,9 +82,11 @@ class Counting:
         self.groups: dict[Group, Accumulator] = {}
         self._of: dict[int, list[_Compiled]] = {}
         for counter in counters:
-            self._of.setdefault(counter.event_id, []).append(_compile(counter))
+            compiled = _compile(counter)
+            for event_id in counter.event_ids:
+                self._of.setdefault(event_id, []).append(compiled)
 
-    def add(self, rows: Iterable[ProcessCreate | NetworkConnect | SysmonEvent]) -> None:
+    def add(self, rows: Iterable[Countable]) -> None:
         """Counts rows; one without an event time is in no window."""
         for row in rows:
             time = row.event_date_creation
@@ -93,7 +107,8 @@ class Counting:
         accumulator = self.groups.get(group)
         if accumulator is None:
             empty: list[set[Value]] = [set() for _ in counter.distinct]
-            accumulator = self.groups[group] = Accumulator(*group, host, 0, empty, False, time, time)
+            nothing = [0] * len(counter.sums)
+            accumulator = self.groups[group] = Accumulator(*group, host, 0, empty, False, time, time, nothing)
         accumulator.count += 1
         if host is not None and (accumulator.host is None or host < accumulator.host):
             accumulator.host = host
@@ -108,6 +123,8 @@ class Counting:
                     values.add(value)
                 else:
                     accumulator.capped = True
+        for place, number in enumerate(counter.sums):
+            accumulator.sums[place] = _added(accumulator.sums[place], max(number(row) or 0, 0))
 
     def take(self) -> list[Accumulator]:
         """What was counted since the last time."""
@@ -123,7 +140,13 @@ def _compile(counter: Counter) -> _Compiled:
         host=counter.key.index("host") if "host" in counter.key else None,
         distinct=tuple(attrgetter(name) for name in counter.distinct),
         where=tuple((attrgetter(n), frozenset(text(v) for v in values)) for n, values in counter.where.items()),
+        sums=tuple(attrgetter(name) for name in counter.sum),
     )
+
+
+def _added(a: int, b: int) -> int:
+    """Sums of what is not below 0 stop at the cap in any order."""
+    return min(a + b, SUM_CAP)
 
 
 def _tuple_getter(names: Sequence[str]) -> Callable[[Any], tuple[Value, ...]]:
@@ -146,6 +169,7 @@ def merge(a: Accumulator, b: Accumulator) -> Accumulator:
         if len(ours) > DISTINCT_CAP:
             a.capped = True
             ours.intersection_update(sorted(ours, key=str)[:DISTINCT_CAP])
+    a.sums = [_added(*pair) for pair in zip(a.sums, b.sums, strict=True)]
     return a
 
 
@@ -190,4 +214,5 @@ class Finisher:
             generation=generation,
             late_count=late_count,
             event_uid=uid.window(counter.name, self.size_ms, start, accumulator.key),
+            sums=dict(zip(counter.sum, accumulator.sums, strict=True)) or None,
         )

@@ -55,7 +55,8 @@ def rules_of(args: argparse.Namespace) -> AllRules:
     """The rules that the options name. Raises UnusableError."""
     from huntbeam.runners.all_rules import all_rules
 
-    return all_rules(args.path, args.pipeline, args.rule_cache, args.counters)
+    monster = getattr(args, "monster", False)  # of check alone
+    return all_rules(args.path, args.pipeline, args.rule_cache, args.counters, monster=monster)
 
 
 def _test(args: argparse.Namespace) -> int:

@@ -53,6 +53,7 @@ def add(commands: Any) -> None:
     add_enrich_argument(check, "the Sysmon events that will have the create of their process")
     check.add_argument("--strict", action="store_true", help="exit code 1 if a rule cannot run")
     check.add_argument("--notes", action="store_true", help="show, too, where rules that run have limits")
+    check.add_argument("--monster", action="store_true", help="as `huntbeam monster` runs them")
     check.add_argument("--format", choices=("table", "json"), default="table", help="table (default), or json with all")
     check.set_defaults(run=_check)
     explain = actions.add_parser("explain", help="a rule's condition with the truth of every part of it, for events")

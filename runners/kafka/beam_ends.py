@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import apache_beam as beam
 from apache_beam.transforms.external import JavaJarExpansionService
 
-from huntbeam.pipelines.stream_options import StreamOptions
+from huntbeam.pipelines.stream_options import TopicOptions
 from huntbeam.transforms.kafka_io import ReadTopic, Sink, WriteTopic
 
 
@@ -32,7 +32,7 @@ class KafkaIO:
 
 
 def kafka_io(
-    options: StreamOptions,
+    options: TopicOptions,
     java: Mapping[str, str],
     expansion_service: str | JavaJarExpansionService,
     read_time: Sequence[str],

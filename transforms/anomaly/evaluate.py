@@ -18,14 +18,14 @@ from typing import NamedTuple
 import msgspec
 
 from huntbeam.schemas import uid
-from huntbeam.schemas.anomaly import COUNT, DISTINCT, Anomaly, AnomalyRule, Deviation, Method, Threshold
+from huntbeam.schemas.anomaly import COUNT, DISTINCT, SUM, Anomaly, AnomalyRule, Deviation, Method, Ratio, Threshold
 from huntbeam.schemas.clock import instant, millis
 from huntbeam.schemas.window import WindowCount
 from huntbeam.transforms.windows import Value
 
 NORMAL = 1.4826  # a normal distribution's stddev is so many median absolute deviations
 
-WindowRule = Threshold | Deviation
+WindowRule = Threshold | Deviation | Ratio
 
 
 class CounterKey(NamedTuple):
@@ -47,6 +47,7 @@ class Part(msgspec.Struct, frozen=True, array_like=True):
     count: int
     distinct: dict[str, int]
     first: int  # event time of the earliest event
+    sums: dict[str, int] = {}
 
 
 class Window(msgspec.Struct, frozen=True):
@@ -56,9 +57,12 @@ class Window(msgspec.Struct, frozen=True):
     count: int
     distinct: dict[str, int]
     first: int
+    sums: dict[str, int] = {}
 
     def value(self, measure: str) -> int:
         """What a rule looks at."""
+        if measure.startswith(SUM):
+            return self.sums.get(measure.removeprefix(SUM), 0)
         return self.count if measure == COUNT else self.distinct.get(measure.removeprefix(DISTINCT), 0)
 
 
@@ -66,7 +70,7 @@ class Judgement(NamedTuple):
     """What a rule makes of a window; `expected` is null where there is too little history."""
 
     holds: bool
-    value: int
+    value: float | None
     expected: float | None = None
     deviation: float | None = None
     history: int | None = None
@@ -80,23 +84,28 @@ def row_key(row: WindowCount) -> CounterKey:
 
 def row_part(row: WindowCount) -> Part:
     """What is looked at of a row."""
-    return Part(row.generation, row.count, row.distinct, millis(row.first_seen))
+    return Part(row.generation, row.count, row.distinct, millis(row.first_seen), row.sums or {})
 
 
 def better(a: Part, b: Part) -> Part:
     """Of two copies of a row the valid one."""
-    return max(a, b, key=lambda part: (part.count, sorted(part.distinct.items()), -part.first))
+    return max(
+        a, b, key=lambda part: (part.count, sorted(part.distinct.items()), sorted(part.sums.items()), -part.first)
+    )
 
 
 def window(start: int, parts: Sequence[Part]) -> Window:
     """The window of some generations, of each its valid copy."""
     distinct = {name: max(part.distinct.get(name, 0) for part in parts) for part in parts for name in part.distinct}
-    return Window(start, sum(part.count for part in parts), distinct, min(part.first for part in parts))
+    sums = {name: sum(part.sums.get(name, 0) for part in parts) for part in parts for name in part.sums}
+    return Window(start, sum(part.count for part in parts), distinct, min(part.first for part in parts), sums)
 
 
 def judge(rule: WindowRule, present: Window, before: Sequence[Window], size_ms: int) -> Judgement:
     """A window by a rule. `before` are windows of the key by their start; those that are not before it are not read."""
     value = present.value(rule.measure)
+    if isinstance(rule, Ratio):
+        return _ratio(rule, value, present.value(rule.by))
     if isinstance(rule, Threshold):
         return Judgement(value > rule.above, value, rule.above)
     start = bisect_left(before, present.start - rule.windows * size_ms, key=_start)
@@ -109,6 +118,10 @@ def judge(rule: WindowRule, present: Window, before: Sequence[Window], size_ms: 
     expected, unit = _mean_stddev(known) if rule.method is Method.MEAN_STDDEV else _median_mad(known)
     holds = value > expected + rule.factor * unit and value > rule.above
     return Judgement(holds, value, expected, (value - expected) / unit if unit else None, history)
+
+
+def _ratio(rule: Ratio, value: int, by: int) -> Judgement:
+    return Judgement(value > rule.above * by and value >= rule.at_least, value / by if by else None, rule.above)
 
 
 def _start(past: Window) -> int:
@@ -141,8 +154,8 @@ def anomaly(rule: WindowRule, key: CounterKey, present: Window, judgement: Judge
         key.shown(),
         counter=key.counter,
         window=(start, instant(present.start + size_ms)),
-        measure=rule.measure,
-        value=float(judgement.value),
+        measure=f"{rule.measure}/{rule.by}" if isinstance(rule, Ratio) else rule.measure,
+        value=None if judgement.value is None else float(judgement.value),
         expected=judgement.expected,
         deviation=judgement.deviation,
         history=judgement.history,

@@ -10,7 +10,18 @@ from typing import Any, NamedTuple
 import msgspec
 import yaml
 
-from huntbeam.schemas.anomaly import COUNT, DISTINCT, AnomalyRule, Beacon, Deviation, FirstSeen, Rare, Threshold
+from huntbeam.schemas.anomaly import (
+    COUNT,
+    DISTINCT,
+    SUM,
+    AnomalyRule,
+    Beacon,
+    Deviation,
+    FirstSeen,
+    Rare,
+    Ratio,
+    Threshold,
+)
 from huntbeam.schemas.errors import UnusableError
 from huntbeam.schemas.window import Counter
 from huntbeam.transforms.files import content
@@ -98,9 +109,10 @@ def check_rule(rule: AnomalyRule, counters: Sequence[Counter], place: str) -> No
         raise AnomalyRuleError(f"{place}: counter: there is no counter {rule.counter}; there is {', '.join(known)}")
     if isinstance(rule, FirstSeen | Rare):
         return
-    if rule.measure != COUNT and rule.measure.removeprefix(DISTINCT) not in counter.distinct:
-        measures = ", ".join((COUNT, *(DISTINCT + name for name in counter.distinct)))
-        raise AnomalyRuleError(f"{place}: measure: {rule.counter} has no {rule.measure}; it has {measures}")
+    measures = (COUNT, *(DISTINCT + name for name in counter.distinct), *(SUM + name for name in counter.sum))
+    for field, measure in (("measure", rule.measure), *([("by", rule.by)] if isinstance(rule, Ratio) else [])):
+        if measure not in measures:
+            raise AnomalyRuleError(f"{place}: {field}: {rule.counter} has no {measure}; it has {', '.join(measures)}")
     if isinstance(rule, Deviation) and rule.min_history > rule.windows:
         raise AnomalyRuleError(
             f"{place}: min_history: it is more than the {rule.windows} windows; choose at most these"
@@ -117,7 +129,7 @@ def _convert(document: Any, place: str) -> AnomalyRule:
     return rule
 
 
-_RULE: Any = Threshold | Deviation | FirstSeen | Rare | Beacon
+_RULE: Any = Threshold | Deviation | Ratio | FirstSeen | Rare | Beacon
 
 
 def _read(path: str | Path) -> bytes:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import NamedTuple
 
-from huntbeam.schemas.anomaly import AnomalyRule, Beacon, Deviation, FirstSeen, Rare, Threshold
+from huntbeam.schemas.anomaly import AnomalyRule, Beacon, Deviation, FirstSeen, Rare, Ratio, Threshold
 from huntbeam.transforms.anomaly.evaluate import WindowRule
 from huntbeam.transforms.anomaly.sightings import SightingRule
 
@@ -27,7 +27,7 @@ def split(rules: Iterable[AnomalyRule]) -> Split:
     """The rules told apart."""
     known = tuple(rules)
     return Split(
-        tuple(rule for rule in known if isinstance(rule, Threshold | Deviation)),
+        tuple(rule for rule in known if isinstance(rule, Threshold | Deviation | Ratio)),
         tuple(rule for rule in known if isinstance(rule, FirstSeen | Rare)),
         tuple(rule for rule in known if isinstance(rule, Beacon)),
     )

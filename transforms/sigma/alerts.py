@@ -58,10 +58,13 @@ class Detector:
         """Whether any rule looks at such events; of the others nothing need be read."""
         return self._matcher.wants(channel_of(provider, channel), event_id)
 
-    def find(self, event: WinlogEvent, mode: EventTime, *, defers: bool = True) -> Found | None:
+    def find(
+        self, event: WinlogEvent, mode: EventTime, *, defers: bool = True, event_uid: str | None = None
+    ) -> Found | None:
         """The alerts of an event and what it is to correlations; None where no rule matches. Never fails.
 
-        Without `defers` no context will come: what waits for one is decided at once.
+        Without `defers` no context will come: what waits for one is decided at once. `event_uid` is of what is no
+        Windows event and has an id of its own.
         """
         seen = sigma_event(event)
         hits = self._matcher.match(seen)
@@ -70,10 +73,10 @@ class Detector:
         waiting = self._matcher.deferred(seen)
         later = [index for index in hits if index in waiting] if waiting else []
         if not later:
-            return self._found(event, mode, seen, hits)
+            return self._found(event, mode, seen, hits, event_uid=event_uid)
         now = [index for index in hits if index not in waiting or (not defers and holds(self._rules, index, seen))]
         deferred = tuple(self._rules.rules[index].id for index in later) if defers else ()
-        return self._found(event, mode, seen, now, deferred) if now or deferred else None
+        return self._found(event, mode, seen, now, deferred, event_uid) if now or deferred else None
 
     def settle(
         self, event: WinlogEvent, mode: EventTime, deferred: Iterable[str], context: Mapping[str, Json]
@@ -94,12 +97,13 @@ class Detector:
         seen: SigmaEvent,
         matched: Sequence[int],
         deferred: tuple[str, ...] = (),
+        event_uid: str | None = None,
     ) -> Found:
         data = _data(event)
         utc_time = text(data.get("UtcTime"))
         millis = read_clocks(mode if utc_time else EventTime.TIMESTAMP, utc_time, event.time).millis
         time = None if millis is None else instant(millis)
-        event_uid = uid.event(
+        event_uid = event_uid or uid.event(
             event.host, event.provider, event.channel, event.event_id, event.record_id, event.time, identifying(data)
         )
         alerts = [

@@ -15,6 +15,7 @@ from huntbeam.schemas import uid
 from huntbeam.schemas.errors import UnusableError
 from huntbeam.transforms.sigma.documents import Document, documents
 from huntbeam.transforms.sigma.plan import RuleError, RuleSet
+from huntbeam.transforms.sigma.records import Records, marks
 from huntbeam.transforms.sigma.user_pipelines import UserPipeline, read_pipelines
 from huntbeam.transforms.sigma.versions import versions
 
@@ -26,6 +27,7 @@ def compiled(
     paths: Sequence[str | os.PathLike[str]],
     pipelines: Sequence[str | os.PathLike[str]] = (),
     cache_dir: str | os.PathLike[str] | None = None,
+    records: Records = Records.WINDOWS,
 ) -> RuleSet:
     """The rules below some paths, from the folder when names, texts, pipelines and versions are those that it was
     compiled from. Raises UnusableError for a path or pipeline that cannot be used; a folder that cannot is passed over.
@@ -33,23 +35,23 @@ def compiled(
     user = read_pipelines(pipelines)
     found = list(documents(paths))
     if cache_dir is None:
-        return _compiled(found, user)
-    file = Path(cache_dir, _key(found, user) + SUFFIX)
+        return _compiled(found, user, records)
+    file = Path(cache_dir, _key(found, user, records) + SUFFIX)
     kept = _read(file)
     if kept is None:
-        kept = _compiled(found, user)
+        kept = _compiled(found, user, records)
         _write(file, kept.pack())
     return kept
 
 
-def _compiled(found: Sequence[Document | RuleError], user: Sequence[UserPipeline]) -> RuleSet:
+def _compiled(found: Sequence[Document | RuleError], user: Sequence[UserPipeline], records: Records) -> RuleSet:
     from huntbeam.transforms.sigma.compile import compile_documents
 
-    return compile_documents(found, user)
+    return compile_documents(found, user, records)
 
 
-def _key(found: Sequence[Document | RuleError], user: Sequence[UserPipeline]) -> str:
-    return uid.digest("s2", found, user, versions())
+def _key(found: Sequence[Document | RuleError], user: Sequence[UserPipeline], records: Records) -> str:
+    return uid.digest("s2", found, user, versions(), *marks(records))
 
 
 def _read(file: Path) -> RuleSet | None:

@@ -12,6 +12,7 @@ from huntbeam.transforms.sigma.correlations import asked, resolve
 from huntbeam.transforms.sigma.documents import Document
 from huntbeam.transforms.sigma.load import Loaded, Parsed, load, named, parse_all
 from huntbeam.transforms.sigma.plan import Rule, RuleError, RuleSet, Variant
+from huntbeam.transforms.sigma.records import Records, marks
 from huntbeam.transforms.sigma.user_pipelines import UserPipeline
 from huntbeam.transforms.sigma.variants import Compiler, Remark
 from huntbeam.transforms.sigma.versions import versions
@@ -22,14 +23,16 @@ def compile_rules(paths: Iterable[str | os.PathLike[str]], user: Sequence[UserPi
     return compile_loaded(load(paths), user)
 
 
-def compile_documents(found: Iterable[Document | RuleError], user: Sequence[UserPipeline] = ()) -> RuleSet:
+def compile_documents(
+    found: Iterable[Document | RuleError], user: Sequence[UserPipeline] = (), records: Records = Records.WINDOWS
+) -> RuleSet:
     """The same of documents that are read already."""
-    return compile_loaded(parse_all(found), user)
+    return compile_loaded(parse_all(found), user, records)
 
 
-def compile_loaded(loaded: Loaded, user: Sequence[UserPipeline] = ()) -> RuleSet:
+def compile_loaded(loaded: Loaded, user: Sequence[UserPipeline] = (), records: Records = Records.WINDOWS) -> RuleSet:
     """Parsed rules, compiled. A rule that runs on none of its sources is an error, a limit of one that runs a note."""
-    compiler = Compiler(user, loaded.filters)
+    compiler = Compiler(user, loaded.filters, records)
     rules: list[Rule] = []
     errors = list(loaded.errors)
     notes = list(loaded.notes)
@@ -52,7 +55,9 @@ def compile_loaded(loaded: Loaded, user: Sequence[UserPipeline] = ()) -> RuleSet
     notes += [_told(one, Remark("UnusedFilter", "the filter is for none of the rules")) for one in idle]
     resolved = resolve(rules, compiler.atoms, loaded.correlations)
     return RuleSet(
-        digest=uid.digest("s1", [one.text for one in loaded.texts], [one.text for one in user], versions()),
+        digest=uid.digest(
+            "s1", [one.text for one in loaded.texts], [one.text for one in user], versions(), *marks(records)
+        ),
         rules=resolved.rules,
         atoms=tuple(compiler.atoms),
         correlations=resolved.correlations,

@@ -10,6 +10,7 @@ from functools import cache
 
 from huntbeam.schemas.sysmon import ENRICHABLE, NETWORK_CONNECT, PROCESS_CREATE
 from huntbeam.transforms.enrich import CONTEXT_FIELDS, GRANDPARENT_COMMAND_LINE, GRANDPARENT_IMAGE
+from huntbeam.transforms.monster.sigma_fields import CHANNEL, field_names
 from huntbeam.transforms.sigma.events import POWERSHELL, SECURITY, SYSMON
 from huntbeam.transforms.sigma.readings import fold
 
@@ -85,6 +86,7 @@ _FIELDS = {
     fold(SYSMON): _SYSMON_FIELDS,
     fold(SECURITY): _SECURITY_FIELDS,
     fold(POWERSHELL): _POWERSHELL_FIELDS,
+    fold(CHANNEL): field_names(),
 }
 
 

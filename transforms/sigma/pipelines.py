@@ -17,6 +17,7 @@ from sigma.processing.transformations import (
 )
 
 from huntbeam.transforms.sigma.sources import (
+    MONSTER_CATEGORIES,
     SECURITY_NAMES,
     SERVICES,
     SYSMON_CATEGORIES,
@@ -38,6 +39,11 @@ def sysmon(user: Sequence[UserPipeline] = ()) -> ProcessingPipeline:
 def windows(user: Sequence[UserPipeline] = ()) -> ProcessingPipeline:
     """Categories become events of the Security and PowerShell logs; fields of Security events get the names there."""
     return _joined([*_categories(WINDOWS_CATEGORIES), *_security_names()], user)
+
+
+def monster(user: Sequence[UserPipeline] = ()) -> ProcessingPipeline:
+    """Categories become Monster Agent's event ids; fields keep their names, which its documents have too."""
+    return _joined(_categories(MONSTER_CATEGORIES), user)
 
 
 def _joined(items: list[ProcessingItem], user: Sequence[UserPipeline]) -> ProcessingPipeline:

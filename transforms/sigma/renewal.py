@@ -54,9 +54,9 @@ def _answer(watch: Watch) -> Renewed:
     folder = _shared_folder(watch.cache)
     try:
         if folder is None:
-            return Renewed(compiled(watch.paths, watch.pipelines).pack())
+            return Renewed(compiled(watch.paths, watch.pipelines, None, watch.records).pack())
         with locked(folder, ".lock", lambda _: None):
-            return Renewed(compiled(watch.paths, watch.pipelines, folder).pack())
+            return Renewed(compiled(watch.paths, watch.pipelines, folder, watch.records).pack())
     except UnusableError as error:
         return Renewed(reason=str(error))
 

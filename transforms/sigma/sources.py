@@ -7,8 +7,11 @@ from typing import NamedTuple
 
 from sigma.pipelines.common import windows_logsource_mapping
 
+from huntbeam.transforms.monster.sigma_fields import CATEGORIES, CHANNEL
 from huntbeam.transforms.sigma.events import SYSMON
 from huntbeam.transforms.sigma.readings import fold
+
+MONSTER = "monster"  # the service of rules for Monster Agent alone
 
 SERVICES: dict[str, list[str]] = {
     service: [channels] if isinstance(channels, str) else list(channels)
@@ -16,6 +19,7 @@ SERVICES: dict[str, list[str]] = {
 } | {
     "smbclient-connectivity": ["Microsoft-Windows-SmbClient/Connectivity"],
     "smbserver-connectivity": ["Microsoft-Windows-SMBServer/Connectivity"],
+    MONSTER: [CHANNEL],
 }
 
 
@@ -75,6 +79,10 @@ WINDOWS_CATEGORIES: dict[str, Target] = {
     "ps_classic_start": Target("powershell-classic", (400,)),
     "ps_classic_provider_start": Target("powershell-classic", (600,)),
     "ps_classic_script": Target("powershell-classic", (800,)),
+}
+
+MONSTER_CATEGORIES: dict[str, Target] = {
+    category: Target(MONSTER, event_ids) for category, event_ids in CATEGORIES.items()
 }
 
 # The names that Security events have for what Sysmon calls otherwise.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from typing import NamedTuple
 
@@ -30,7 +30,15 @@ from huntbeam.transforms.sigma.plan import (
     Variant,
 )
 from huntbeam.transforms.sigma.readings import number
-from huntbeam.transforms.sigma.sources import SYSMON_CATEGORIES, WINDOWS_CATEGORIES, source_name
+from huntbeam.transforms.sigma.records import Records
+from huntbeam.transforms.sigma.sources import (
+    MONSTER,
+    MONSTER_CATEGORIES,
+    SYSMON_CATEGORIES,
+    WINDOWS_CATEGORIES,
+    Target,
+    source_name,
+)
 from huntbeam.transforms.sigma.user_pipelines import UserPipeline
 
 _PROBE = "selection"
@@ -59,13 +67,22 @@ class _Mapping(NamedTuple):
     plain: ProcessingPipeline | None
 
 
+_SOURCES: dict[Records, tuple[tuple[Callable[..., ProcessingPipeline], Mapping[str, Target]], ...]] = {
+    Records.WINDOWS: ((pipelines.sysmon, SYSMON_CATEGORIES), (pipelines.windows, WINDOWS_CATEGORIES)),
+    Records.MONSTER: ((pipelines.monster, MONSTER_CATEGORIES),),
+}
+
+
 class Compiler:
     """Makes variants; all share the atoms."""
 
-    def __init__(self, user: Sequence[UserPipeline], filters: Sequence[Parsed]) -> None:
-        self._sysmon, self._windows = (
-            _Mapping(make(user), make() if user else None) for make in (pipelines.sysmon, pipelines.windows)
-        )
+    def __init__(
+        self, user: Sequence[UserPipeline], filters: Sequence[Parsed], records: Records = Records.WINDOWS
+    ) -> None:
+        self._records = records
+        self._sources = [
+            (_Mapping(make(user), make() if user else None), categories) for make, categories in _SOURCES[records]
+        ]
         self._filters = filters
         self._indices: dict[Atom, int] = {}
         self.atoms: list[Atom] = []
@@ -92,10 +109,11 @@ class Compiler:
     def _mappings(self, parsed: Parsed) -> list[_Mapping]:
         category, service = logsource(parsed)
         if category is None:
-            return [self._windows]
+            anywhere = self._records is Records.WINDOWS or service == MONSTER
+            return [self._sources[-1][0]] if anywhere else []
         return [
             mapping
-            for mapping, known in ((self._sysmon, SYSMON_CATEGORIES), (self._windows, WINDOWS_CATEGORIES))
+            for mapping, known in self._sources
             if category in known and service in (None, known[category].service)
         ]
 

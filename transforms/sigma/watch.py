@@ -5,6 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from huntbeam.transforms.correlation.known import DEEPEST
+from huntbeam.transforms.sigma.records import Records
 
 
 class Watch(msgspec.Struct, frozen=True):
@@ -18,3 +19,4 @@ class Watch(msgspec.Struct, frozen=True):
     seen: str = ""  # the files' stamp when the job's own rules were compiled
     depths: int = DEEPEST + 1  # of correlations, for which the job has steps
     enrich: frozenset[int] = frozenset()  # Sysmon event ids, for which it has steps, too
+    records: Records = Records.WINDOWS

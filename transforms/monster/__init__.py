@@ -1,0 +1,1 @@
+"""Monster Agent: records parsed, traded for documents, and looked through."""
