@@ -25,7 +25,7 @@ from tests.e2e.topics import make, received
 PATIENCE = 240.0  # seconds until rows are there that have to come; a busy machine is no bug
 SHORT = ("--join_wait", "30s", "--window", "20s", "--window_grace", "10s")  # waits that a test can wait for
 # Streams that only some jobs make.
-_OPTIONAL = ("duplicates", "sysmon_events", "sysmon_enriched", "alerts", "suppressed", "anomalies")
+_OPTIONAL = ("duplicates", "sysmon_events", "sysmon_enriched", "alerts", "suppressed", "anomalies", "monster_events")
 QUICK = ("--checkpointing_interval", "2s")
 
 
@@ -164,10 +164,10 @@ def huntbeam(at: Addresses, *argv: str, code: int = 0, patience: float = 180) ->
     return done.stdout.strip(), done.stderr.strip()
 
 
-def submit(at: Addresses, prefix: str, topic: str, options: Sequence[str] = ()) -> Job:
+def submit(at: Addresses, prefix: str, topic: str, options: Sequence[str] = (), command: str = "stream") -> Job:
     """Submits a job and returns when it runs."""
     jid, _ = huntbeam(
-        at, "stream", "--input_topic", topic, "--topic_prefix", prefix, "--job_name", prefix, "--detach", *options
+        at, command, "--input_topic", topic, "--topic_prefix", prefix, "--job_name", prefix, "--detach", *options
     )
     job = Job(at, prefix, topic, jid)
     job.await_running()
@@ -175,11 +175,13 @@ def submit(at: Addresses, prefix: str, topic: str, options: Sequence[str] = ()) 
 
 
 @contextmanager
-def streaming(at: Addresses, *options: str, partitions: int = 3) -> Iterator[tuple[Job, Feeder]]:
+def streaming(
+    at: Addresses, *options: str, partitions: int = 3, command: str = "stream"
+) -> Iterator[tuple[Job, Feeder]]:
     """A job of this test's own on a topic of its own."""
     prefix = f"e_{uuid4().hex[:8]}_"
     topic = make_topic(at.kafka, f"{prefix}in", partitions)
-    job = submit(at, prefix, topic, options)
+    job = submit(at, prefix, topic, options, command)
     try:
         yield job, Feeder(at.kafka, topic, partitions)
     finally:

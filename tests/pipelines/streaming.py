@@ -14,13 +14,14 @@ import apache_beam as beam
 from apache_beam.runners.portability.fn_api_runner import FnApiRunner
 from apache_beam.transforms.window import TimestampedValue
 
-from huntbeam.pipelines.graph import Clock, Steps, output_streams
+from huntbeam.pipelines.graph import Clock, Steps, Wired
 from huntbeam.pipelines.index_options import Indexing
 from huntbeam.pipelines.stream import Seeds, Stream, stream
 from huntbeam.schemas.clock import HOUR, SECOND
 from huntbeam.schemas.window import BUILT_IN
 from huntbeam.transforms.arrival import timestamp
 from huntbeam.transforms.digest import Plan
+from huntbeam.transforms.digests import AnyPlan
 from huntbeam.transforms.join import JoinKind
 from huntbeam.transforms.kafka_io import EncodeRowsFn, Sink
 from huntbeam.transforms.keyed_match import Waits
@@ -40,8 +41,8 @@ def steps(**others: Any) -> Steps:
     return Steps(**{**values, "clock": CLOCK, **others})  # type: ignore[arg-type]
 
 
-def sinks(of: Steps, encoding: Encoding = Encoding.JSON) -> list[Sink]:
-    return [Sink(name, topic_name(name), encoding, 900_000) for name in output_streams(of)]
+def sinks(of: Wired, encoding: Encoding = Encoding.JSON) -> list[Sink]:
+    return [Sink(name, topic_name(name), encoding, 900_000) for name in of.streams()]
 
 
 @dataclass(frozen=True)
@@ -102,8 +103,8 @@ def run_stream(
     folder: Path,
     topics: dict[str, Sequence[bytes | None]],
     *,
-    of: Steps | None = None,
-    plan: Plan | None = None,
+    of: Wired | None = None,
+    plan: AnyPlan | None = None,
     seeds: Seeds | None = None,
     every_ms: int = 1,
     index: Indexing | None = None,
@@ -115,7 +116,7 @@ def run_stream(
     folder.mkdir()
     with beam.Pipeline(runner=FnApiRunner()) as pipeline:
         stream(pipeline, job, ListEnds(str(folder), topics, every_ms))
-    return {name: _rows(folder / f"{name}.jsonl") for name in output_streams(of)}
+    return {name: _rows(folder / f"{name}.jsonl") for name in of.streams()}
 
 
 def _rows(path: Path) -> Rows:

@@ -247,7 +247,7 @@ GOOD = '[[counter]]\nname = "x"\nevent_id = 3\nkey = ["host"]\n'
         ("counter = 7", "Expected `array`"),
         (GOOD.replace("name", "nam"), "Object contains unknown field `nam`"),
         (GOOD.replace('"x"', '""'), "a counter has no name; give it one"),
-        (GOOD.replace("3", '"3"'), "Expected `int`, got `str` - at `$.counter[0].event_id`"),
+        (GOOD.replace("3", '"3"'), "Expected `int | array`, got `str` - at `$.counter[0].event_id`"),
         (GOOD.replace('["host"]', '"host"'), "Expected `array`, got `str` - at `$.counter[0].key`"),
         (GOOD.replace('["host"]', "[]"), "counter x has no key columns; name at least one"),
         (GOOD.replace('["host"]', '["host", "host"]'), "counter x: key names a column twice; once is enough"),

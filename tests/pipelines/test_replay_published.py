@@ -12,8 +12,9 @@ from apache_beam.runners.portability.fn_api_runner import FnApiRunner
 from huntbeam.pipelines.graph import output_streams
 from huntbeam.pipelines.replay import replay
 from huntbeam.pipelines.replay_options import add_replay_arguments, replay_options
-from huntbeam.runners.local_replay import replay_job, steps_of
+from huntbeam.runners.local_replay import Run, replay_job
 from huntbeam.runners.plans import plan_of
+from huntbeam.runners.steps import steps_of
 from huntbeam.transforms.publish import PublishResults, prepare
 from huntbeam.transforms.read import expand, spans
 from tests.conftest import ROOT, read_rows, run_replay
@@ -30,7 +31,8 @@ def test_the_job_publishes_what_a_replay_does(tmp_path: Path) -> None:
     planned = plan_of(options, print)
     steps = steps_of(options, planned)
     aside = prepare(options.output, overwrite=False)
-    job = replay_job(options, spans(expand(options.input)), planned.plan, steps, aside)
+    run = Run(spans(expand(options.input)), planned.plan, steps, options.alert_format)
+    job = replay_job(options, run, aside)
     job = replace(job, publish=PublishResults(options.output, aside, job.format, output_streams(steps)))
     with beam.Pipeline(runner=FnApiRunner()) as pipeline:
         replay(pipeline, job)

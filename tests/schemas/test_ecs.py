@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from huntbeam.schemas.alert import Alert, techniques
 from huntbeam.schemas.ecs import COPIES, DERIVED, NAMES, AlertFormat, as_columns, document, json_lines
+from huntbeam.schemas.geo import Geo, Location
 from huntbeam.schemas.record import columns
 from huntbeam.transforms.topic_rows import Encoding, RowEncoder, decode_value
 from tests.transforms.suppression.test_suppression import alert, correlated
@@ -100,7 +101,20 @@ def alerts(draw: st.DrawFn) -> Alert:
         matched=draw(maps),
         event=draw(maps),
         references=draw(st.lists(st.text(max_size=3), max_size=2)),
+        src_geo=draw(st.none() | st.just(Geo(country_code="KR", location=Location(37.5, 127.0)))),
+        dst_geo=draw(st.none() | st.just(Geo("DE", "Germany", "Berlin"))),
     )
+
+
+def test_places_have_the_names_of_ecs() -> None:
+    row = msgspec.structs.replace(alert(1, "u"), dst_geo=Geo("DE", "Germany", "Berlin", Location(52.5, 13.25)))
+    assert document(row)["destination"]["geo"] == {
+        "country_iso_code": "DE",
+        "country_name": "Germany",
+        "city_name": "Berlin",
+        "location": {"lat": 52.5, "lon": 13.25},
+    }
+    assert "source" not in document(row)
 
 
 @given(alerts())

@@ -29,6 +29,7 @@ from huntbeam.transforms.topic_rows import (
     decode_value,
     topic_name,
 )
+from tests.typed_rows import as_written, nested, rows_of
 
 TIME = "2019-05-18T20:36:50.123Z"
 GUID = "0a1b2c3d-1111-4222-8333-0123456789ab"
@@ -49,6 +50,7 @@ _VALUES: dict[Kind, st.SearchStrategy[Any]] = {
     Kind.INTEGER_MAP: st.dictionaries(_MAP_NAMES, _INT64),
     Kind.NUMBER: st.floats(allow_nan=False, allow_infinity=False),
     Kind.TEXT_LIST: st.lists(_TEXT, max_size=3),
+    **nested(_TEXT),
 }
 _FIXED = {
     "event_uid": st.just(UID),
@@ -58,15 +60,8 @@ _FIXED = {
 }
 
 
-@st.composite
-def rows(draw: st.DrawFn, stream: str) -> msgspec.Struct:
-    record = STREAMS[stream]
-    values = {c.name: _FIXED.get(c.name, _VALUES[c.kind]) for c in columns(record)}
-    return draw(
-        st.builds(
-            record, **{c.name: st.none() | values[c.name] if c.nullable else values[c.name] for c in columns(record)}
-        )
-    )
+def rows(stream: str) -> st.SearchStrategy[msgspec.Struct]:
+    return rows_of(STREAMS[stream], _VALUES, _FIXED)
 
 
 def empty(record: type[msgspec.Struct], **values: Any) -> msgspec.Struct:
@@ -93,7 +88,7 @@ def create(**values: Any) -> msgspec.Struct:
 
 def plain(row: msgspec.Struct, encoding: Encoding) -> dict[str, Any]:
     """What a reader takes the row for: values of text maps are text in Avro."""
-    values = msgspec.structs.asdict(row)
+    values = as_written(row)
     for column in columns(type(row)) if encoding is Encoding.AVRO else ():
         if column.kind is Kind.TEXT_MAP:
             named = values[column.name].items()
@@ -125,7 +120,7 @@ def test_keys(stream: str, row: msgspec.Struct, key: bytes | None) -> None:
 def test_a_json_value_is_the_columns_in_order_and_the_version() -> None:
     value = RowEncoder("window_counts", Encoding.JSON).encode(WINDOW)[1]
     assert value == msgspec.json.encode(WINDOW)[:-1] + b',"schema_version":1}'
-    assert list(json.loads(value)) == [*WindowCount.__struct_fields__, "schema_version"]
+    assert list(json.loads(value)) == [*as_written(WINDOW), "schema_version"]
 
 
 def crc64_avro(data: bytes) -> bytes:
@@ -177,6 +172,8 @@ def test_no_record_is_longer_than_the_limit(stream: str, encoding: Encoding, dat
     assert (key, value) == encoder.encode(row)
     read, whole = decode_value(value), plain(row, encoding)
     cut = read.pop("truncated_fields", [])
+    for name in [name for name in cut if name not in read and isinstance(whole.get(name), list)]:
+        del whole[name]  # a list of objects goes as a whole
     assert list(read) == list(whole)
     assert bool(cut) == (len(RowEncoder(stream, encoding, 10**7).encode(row)[1]) + len(key or b"") > limit)
     check_cut(whole, read, cut)

@@ -7,6 +7,7 @@ from copy import deepcopy
 from itertools import permutations
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -28,6 +29,8 @@ OWN = (
     Counter(name="by_host", event_id=3, key=("host",), distinct=("dst_ip_addr", "process_guid")),
     Counter(name="web", event_id=3, key=("user_account",), where={"dst_port": [80, "443"], "src_is_ipv6": ["false"]}),
     Counter(name="loads", event_id=7, key=("process_path", "host"), distinct=("process_id",)),
+    Counter(name="both", event_id=(3, 7), key=("host",), sum=("process_id", "event_id")),
+    Counter(name="ports", event_id=3, key=("user_account", "dst_port"), sum=("src_port",), distinct=("dst_ip_addr",)),
 )
 
 
@@ -62,7 +65,7 @@ def naive(all_rows: Sequence[Row], counters: Sequence[Counter], size_ms: int) ->
     for counter in counters:
         groups: dict[Any, list[Row]] = {}
         for one in all_rows:
-            if one.event_id != counter.event_id or one.event_date_creation is None:
+            if one.event_id not in counter.event_ids or one.event_date_creation is None:
                 continue
             if any(str(getattr(one, c)) not in map(str, values) for c, values in counter.where.items()):
                 continue
@@ -89,6 +92,7 @@ def naive(all_rows: Sequence[Row], counters: Sequence[Counter], size_ms: int) ->
                     generation=None,
                     late_count=0,
                     event_uid=uid.window(counter.name, size_ms, instant(start), key),
+                    sums={c: sum(max(getattr(m, c) or 0, 0) for m in members) for c in counter.sum} or None,
                 )
             )
     return out
@@ -274,3 +278,17 @@ def test_rows_of_a_counter_that_is_gone_say_what_to_do() -> None:
     (counted,) = counting.take()
     with pytest.raises(StateError, match="'network_destination', which is not among this run's counters"):
         Finisher((), SIZE).row(counted)
+
+
+@given(st.permutations([2**63 - 1, 5, -7, None, 2**62]))
+def test_a_sum_stops_at_64_bits_and_takes_nothing_away(numbers: list[int | None]) -> None:
+    counter = Counter(name="sizes", event_id=3, key=("host",), sum=("src_port",))
+    all_rows = [msgspec.structs.replace(row(), src_port=number) for number in numbers]
+    for parts in (1, len(all_rows)):
+        accumulators: list[Accumulator] = []
+        for at in range(parts):
+            counting = Counting([counter], SIZE)
+            counting.add(all_rows[at::parts])
+            accumulators += counting.take()
+        (found,) = finish(accumulators, [counter])
+        assert found.sums == {"src_port": 2**63 - 1}

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from huntbeam.schemas import uid
-from huntbeam.schemas.anomaly import Anomaly, Deviation, Method, Severity, Threshold
+from huntbeam.schemas.anomaly import Anomaly, Deviation, Method, Ratio, Severity, Threshold
 from huntbeam.schemas.arrow import record_batch
 from huntbeam.schemas.avro import avro_record, avro_schema
 from huntbeam.schemas.clock import MINUTE, instant, millis
@@ -46,6 +46,20 @@ def row(
         generation=generation,
         late_count=0,
         event_uid=uid.window(counter, SIZE, instant(start), (host.lower(), 443, None)),
+        sums={"out": 3 * count, "in": 5 * ports},
+    )
+
+
+def ratio(above: float = 1, at_least: int = 0) -> Ratio:
+    return Ratio(
+        id="r-1",
+        name="Out",
+        severity=Severity.LOW,
+        counter="network_destination",
+        measure="sum.out",
+        by="sum.in",
+        above=above,
+        at_least=at_least,
     )
 
 
@@ -71,9 +85,12 @@ def deviation(method: Method = Method.MEAN_STDDEV, factor: float = 2, min_histor
 # What the text says ---------------------------------------------------------------------------------------------------
 
 
-def naive(rule: WindowRule, rows: Sequence[WindowCount]) -> list[tuple[str, float, float | None, int | None]]:
+Told = list[tuple[str, float | None, float | None, int | None]]
+
+
+def naive(rule: WindowRule, rows: Sequence[WindowCount]) -> Told:
     """Every final row: host and number of the window, its value, what was usual, and the history."""
-    measure = rule.measure.removeprefix("distinct.")
+    measure = rule.measure.removeprefix("distinct.").removeprefix("sum.")
     final: dict[tuple[str, int], dict[int | None, WindowCount]] = {}
     for one in rows:
         number = (millis(one.window_start) - NOON) // SIZE
@@ -81,13 +98,22 @@ def naive(rule: WindowRule, rows: Sequence[WindowCount]) -> list[tuple[str, floa
         known = copies.get(one.generation)
         if known is None or (one.count, one.distinct["src_port"]) > (known.count, known.distinct["src_port"]):
             copies[one.generation] = one
+    if isinstance(rule, Ratio):
+        added: Told = []
+        for (host, number), copies in final.items():
+            out, into = (sum((c.sums or {})[name] for c in copies.values()) for name in ("out", "in"))
+            if out > rule.above * into and out >= rule.at_least:
+                added.append((f"{host} {number}", out / into if into else None, rule.above, None))
+        return sorted(added, key=str)
     values = {
         place: sum(c.count for c in copies.values())
         if rule.measure == "count"
+        else sum((c.sums or {})[measure] for c in copies.values())
+        if rule.measure.startswith("sum.")
         else max(c.distinct[measure] for c in copies.values())
         for place, copies in final.items()
     }
-    found = []
+    found: Told = []
     for (host, number), value in values.items():
         if isinstance(rule, Threshold):
             if value > rule.above:
@@ -107,14 +133,15 @@ def naive(rule: WindowRule, rows: Sequence[WindowCount]) -> list[tuple[str, floa
             unit = 1.4826 * statistics.median(abs(value - expected) for value in past)
         if value > expected + rule.factor * unit and value > rule.above:
             found.append((f"{host} {number}", float(value), float(expected), history))
-    return sorted(found)
+    return sorted(found, key=str)
 
 
-def told(anomalies: Sequence[Anomaly]) -> list[tuple[str, float | None, float | None, int | None]]:
-    return sorted(
+def told(anomalies: Sequence[Anomaly]) -> Told:
+    found = (
         (f"{a.key['host']} {(millis(a.window_start or '') - NOON) // SIZE}", a.value, a.expected, a.history)
         for a in anomalies
     )
+    return sorted(found, key=str)
 
 
 counts = st.sampled_from([1, 1, 1, 2, 2, 3, 10, 2**40])
@@ -135,16 +162,20 @@ def rows(draw: st.DrawFn) -> list[WindowCount]:
 
 
 # Factors that no deviation hits exactly: there a comparison of floats is a matter of rounding.
-rules = st.builds(
-    threshold, st.sampled_from([0, 1, 2.5, 9]), measure=st.sampled_from(["count", "distinct.src_port"])
-) | st.builds(
-    deviation,
-    st.sampled_from(Method),
-    st.sampled_from([0.1234567, 0.7654321, 2.7182818]),
-    st.integers(1, 4),
-    measure=st.sampled_from(["count", "distinct.src_port"]),
-    windows=st.sampled_from([4, 6, 288]),
-    above=st.sampled_from([0.0, 2.0]),
+measures = st.sampled_from(["count", "distinct.src_port", "sum.out"])
+ratios = st.builds(ratio, st.sampled_from([0.5, 0.6, 1, 1.2]), st.sampled_from([0, 4, 30]))
+rules = (
+    st.builds(threshold, st.sampled_from([0, 1, 2.5, 9]), measure=measures)
+    | ratios
+    | st.builds(
+        deviation,
+        st.sampled_from(Method),
+        st.sampled_from([0.1234567, 0.7654321, 2.7182818]),
+        st.integers(1, 4),
+        measure=measures,
+        windows=st.sampled_from([4, 6, 288]),
+        above=st.sampled_from([0.0, 2.0]),
+    )
 )
 
 
@@ -202,6 +233,18 @@ def test_every_column() -> None:
 
 def test_a_threshold_is_exceeded_not_reached() -> None:
     assert [a.value for a in evaluate_all([threshold(5)], [row(0, 5), row(1, 6)], SIZE)] == [6]
+
+
+@pytest.mark.parametrize(
+    ("count", "ports", "above", "at_least", "value"),
+    [(2, 1, 1.2, 0, None), (2, 1, 1, 6, 1.2), (2, 1, 1, 7, None), (1, 0, 1, 0, "by nothing"), (0, 0, 1, 0, None)],
+)
+def test_a_ratio_is_exceeded_and_the_measure_reached(
+    count: int, ports: int, above: float, at_least: int, value: object
+) -> None:
+    found = list(evaluate_all([ratio(above, at_least)], [row(0, count, ports)], SIZE))
+    assert [one.value for one in found] == ([] if value is None else [None if value == "by nothing" else value])
+    assert {one.measure for one in found} <= {"sum.out/sum.in"}
 
 
 def test_absent_windows_count_zero_once_the_key_was_seen() -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from huntbeam.schemas.anomaly import Beacon, Deviation, FirstSeen, Method, Prevalence, Rare, Severity, Threshold
+from huntbeam.schemas.anomaly import Beacon, Deviation, FirstSeen, Method, Prevalence, Rare, Ratio, Severity, Threshold
 from huntbeam.schemas.window import BUILT_IN
 from huntbeam.transforms.anomaly.rules import LARGEST, AnomalyRuleError, load_rules
 
@@ -36,6 +36,9 @@ min_history: 12
 {kind: rare, id: d, name: A rare program, severity: medium, counter: process_image, prevalence: windows, at_most: 3}
 ---
 {kind: beacon, id: e, name: A beacon, severity: critical}
+---
+{kind: ratio, id: f, name: A ratio, severity: low, counter: network_destination, measure: count, by: distinct.src_port,
+ above: 2, at_least: 9}
 """
 
 
@@ -80,6 +83,16 @@ def test_every_kind_of_rule(tmp_path: Path) -> None:
             at_most=3,
         ),
         Beacon(id="e", name="A beacon", severity=Severity.CRITICAL, connects=12, variation=0.1),
+        Ratio(
+            id="f",
+            name="A ratio",
+            severity=Severity.LOW,
+            counter="network_destination",
+            measure="count",
+            by="distinct.src_port",
+            above=2.0,
+            at_least=9,
+        ),
     )
 
 
@@ -101,6 +114,10 @@ GOOD = "kind: threshold, id: a, name: n, severity: low, counter: process_image, 
             "rule 1: counter: there is no counter nothing; there is",
         ),
         ("{" + GOOD + ", measure: distinct.dst_port}", "rule 1: measure: process_image has no .*; it has count"),
+        (
+            "{" + GOOD.replace("threshold", "ratio") + ", measure: count, by: sum.bytes}",
+            "rule 1: by: process_image has no sum.bytes; it has count",
+        ),
         ("{" + GOOD + ", measure: sum}", "rule 1: measure: Expected `str` matching regex"),
         ("[1, 2]", "rule 1: Expected `object`, got `array`"),
         ("a: [1", "is no YAML after rule 0: .*; mend it"),
