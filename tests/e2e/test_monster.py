@@ -8,10 +8,13 @@ from uuid import uuid4
 
 import pytest
 
+from huntbeam.runners.cli import main
 from huntbeam.runners.stack.stack import Stack
 from tests import mmdb
 from tests.conftest import Rows
 from tests.e2e.jobs import Feeder, eventually, huntbeam, make_topic, streaming
+from tests.e2e.search import Server
+from tests.e2e.test_search import asked, stored
 from tests.e2e.topics import received
 from tests.monster import by_uid, generator
 from tests.pipelines.streaming import ONLY_STREAM
@@ -36,6 +39,26 @@ def lines() -> list[bytes]:
     found += [b"1500\t1", b"torn", b"\xff\xfe", found[0]]
     random.Random(5).shuffle(found)  # noqa: S311 - the same each time
     return found
+
+
+def test_documents_in_an_index_are_the_generators_and_a_second_run_adds_none(search: Server, tmp_path: Path) -> None:
+    """The numbers of panels with them; the generator's address is a place."""
+    prefix = ("--index", search.url, "--index_prefix", "m-")
+    assert main(["index", "setup", *prefix]) == 0
+    path = archive(tmp_path, b"\n".join(record.line for record in MADE))
+    wanted = by_uid([record.document for record in MADE])
+    for again in ("a", "b"):
+        run(tmp_path / again, path, options=prefix)
+        assert stored(search, "m-monster-*") == wanted
+    terms = {"size": 0, "aggs": {"found": {"terms": {"field": "event_type", "size": 100}}}}
+    found = asked(search, "m-monster-*", terms)["aggregations"]["found"]["buckets"]
+    answer = generator.answer(wanted.values())
+    assert {bucket["key"]: bucket["doc_count"] for bucket in found} == answer["event_type"]
+    sums = {name: {"sum": {"field": name}} for name in ("SendBytes", "RecvBytes")}
+    by_host = {"size": 0, "query": {"range": {"EventID": {"gte": 3500, "lte": 3503}}}, "aggs": sums}
+    sent = asked(search, "m-monster-*", by_host)["aggregations"]
+    assert sent["SendBytes"]["value"] == sum(answer["sent"].values())
+    assert sent["RecvBytes"]["value"] == sum(answer["received"].values())
 
 
 def test_a_job_on_flink_gives_the_rows_of_files(stack: Stack, tmp_path: Path) -> None:
