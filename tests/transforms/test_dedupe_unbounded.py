@@ -98,7 +98,7 @@ def batches(draw: st.DrawFn) -> list[Batch]:
     return made
 
 
-@settings(max_examples=8, deadline=None, phases=[Phase.generate], suppress_health_check=list(HealthCheck))
+@settings(max_examples=5, deadline=None, phases=[Phase.generate], suppress_health_check=list(HealthCheck))
 @given(batches())
 def test_within_the_window_it_is_as_replay(made: list[Batch]) -> None:
     firsts, further = first_copies(one for _, arrivals in made for one in arrivals)

@@ -237,7 +237,7 @@ def arrivals(draw: st.DrawFn, spread: int) -> list[Arrival]:
 readings = st.lists(st.integers(0, 3), max_size=40)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=80, deadline=None)
 @given(arrivals(spread=WAITS.join), readings)
 def test_stream_equals_replay_when_arrivals_spread_at_most_join_wait(found: list[Arrival], reading: list[int]) -> None:
     driver = stream(found, reading)
@@ -245,7 +245,7 @@ def test_stream_equals_replay_when_arrivals_spread_at_most_join_wait(found: list
     assert sorted(uids(driver.out)) == sorted(uids(bounded(found)))
 
 
-@settings(max_examples=120, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(arrivals(spread=4 * DAY), readings, st.integers(0, 40), st.integers(0, 40), st.booleans())
 def test_each_event_is_put_out_at_any_spread_and_after_a_crash(
     found: list[Arrival], reading: list[int], snapshot: int, later: int, crashes: bool

@@ -218,14 +218,14 @@ def as_rows(rows: Iterable[Output]) -> set[bytes]:
 readings = st.lists(st.integers(0, 3), max_size=40)
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=200, deadline=None)
 @given(arrivals(spread=WAITS.join), readings)
 def test_stream_equals_replay_when_arrivals_spread_at_most_join_wait(found: list[Arrival], reading: list[int]) -> None:
     driver = stream(found, reading)
     assert as_rows(driver.out) == as_rows(bounded(found))
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=200, deadline=None)
 @given(arrivals(spread=4 * DAY), readings, st.integers(0, 40), st.integers(0, 40), st.booleans())
 def test_nothing_is_lost_at_any_spread_and_after_a_crash(
     found: list[Arrival], reading: list[int], snapshot: int, later: int, crashes: bool

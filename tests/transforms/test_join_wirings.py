@@ -37,7 +37,7 @@ def all_batches(tagged: Any) -> beam.PCollection:
     return (tagged[streams.JOIN], tagged[streams.UNMATCHED]) | beam.Flatten()
 
 
-@settings(max_examples=6, deadline=None, phases=[Phase.generate], suppress_health_check=list(HealthCheck))
+@settings(max_examples=4, deadline=None, phases=[Phase.generate], suppress_health_check=list(HealthCheck))
 @given(arrivals(spread=WAITS.join), st.sampled_from(JoinKind))
 def test_bounded_wiring(found: list[Arrival], kind: JoinKind) -> None:
     batches = [[f.row] for f in found if f.row is not None]
@@ -46,7 +46,7 @@ def test_bounded_wiring(found: list[Arrival], kind: JoinKind) -> None:
         assert_that(all_batches(rows), equal_to(bounded(found, kind)))
 
 
-@settings(max_examples=8, deadline=None, phases=[Phase.generate], suppress_health_check=list(HealthCheck))
+@settings(max_examples=5, deadline=None, phases=[Phase.generate], suppress_health_check=list(HealthCheck))
 @given(arrivals(spread=WAITS.join))
 def test_unbounded_wiring(found: list[Arrival]) -> None:
     play(found, equal_to(bounded(found)))

@@ -269,7 +269,7 @@ timings = st.sampled_from([TIMING, EARLY, msgspec.structs.replace(TIMING, early=
 crashes = st.none() | st.builds(Crash, st.integers(0, 12), st.integers(0, 12), readings)
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=200, deadline=None)
 @given(events(), timings, readings, st.sampled_from([0, GRACE, HOUR]), crashes)
 def test_rows_are_those_of_the_rules_whatever_the_order_of_reading(
     found: list[Event], timing: Timing, reading: list[int], skew: int, crash: Crash | None

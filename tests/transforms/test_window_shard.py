@@ -105,7 +105,7 @@ class Shards(Driver):
                 heapq.heappush(due, (cell.due, place))
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(events(), timings, readings, st.sampled_from([0, GRACE, LATENESS]), crashes)
 def test_rows_are_those_of_the_rules_whatever_the_order_of_reading(
     found: list[Event], timing: Timing, reading: list[int], skew: int, crash: Crash | None

@@ -157,7 +157,7 @@ def arrivals(draw: st.DrawFn) -> list[Came]:
     return counts + [Came(draw(st.integers(0, HOUR)), one) for one in draw(test_beacons.connects())]
 
 
-few = settings(max_examples=6, deadline=None, phases=[Phase.generate], suppress_health_check=list(HealthCheck))
+few = settings(max_examples=4, deadline=None, phases=[Phase.generate], suppress_health_check=list(HealthCheck))
 
 
 @few

@@ -186,7 +186,7 @@ def asked_with_hits(draw: st.DrawFn) -> tuple[Correlation, list[Hit]]:
     return asked, found
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=200, deadline=None)
 @given(asked_with_hits(), st.randoms(use_true_random=False))
 def test_alerts_are_what_the_text_says_in_any_order(case: tuple[Correlation, list[Hit]], random: Any) -> None:
     asked, hits = case

@@ -89,7 +89,7 @@ skews = st.sampled_from([0, WAIT, KEEP, 40 * SPAN])
 crashes = st.none() | st.builds(Crash, st.integers(0, 20), st.integers(0, 12), readings)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(cases(), readings, skews, crashes)
 def test_stream_equals_replay_in_any_order_of_reading(
     case: tuple[Correlation, list[Brought]], reading: list[int], skew: int, crash: Crash | None
@@ -136,7 +136,7 @@ def kept(cell: Cell) -> tuple[list[Arrived], GroupState]:
     return [*state.kept, *(one for entry in logged for one in entry.brought)], state
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(cases(), readings, skews, st.integers(0, 12))
 def test_a_group_keeps_a_bounded_number_of_everything(
     case: tuple[Correlation, list[Brought]], reading: list[int], skew: int, most: int

@@ -46,7 +46,7 @@ def truth(expression: Expression, atoms: list[bool]) -> bool:
     return together(truth(child, atoms) for child in expression.of)
 
 
-@settings(max_examples=200)
+@settings(max_examples=100)
 @given(expressions, st.sets(st.integers(0, 5)), st.lists(st.booleans(), min_size=6, max_size=6))
 def test_what_is_left_without_the_unknown_holds_whenever_the_whole_does(
     expression: Expression, unknown: set[int], atoms: list[bool]
