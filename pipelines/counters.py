@@ -11,7 +11,6 @@ import msgspec
 from huntbeam.schemas.errors import UnusableError
 from huntbeam.schemas.record import Kind
 from huntbeam.schemas.window import BUILT_IN, Counter
-from huntbeam.transforms.files import content
 from huntbeam.transforms.windows import countable
 
 Kinds = Callable[[int], Mapping[str, Kind]]  # event id -> the columns that counters may name, and what they hold
@@ -57,6 +56,8 @@ def load_counters(
 
 
 def _read(path: str) -> list[Counter]:
+    from huntbeam.transforms.files import content  # what it loads is for those alone who have files
+
     try:
         document = tomllib.loads(content(path, LARGEST).decode("utf-8"))
     except OSError as error:

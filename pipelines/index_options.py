@@ -5,12 +5,14 @@ from __future__ import annotations
 import argparse
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from huntbeam.schemas.clock import parse_duration
 from huntbeam.schemas.errors import UnusableError
 from huntbeam.schemas.search import USUAL, indexable
-from huntbeam.transforms.search_http import SearchServer
-from huntbeam.transforms.search_rows import check_prefix
+
+if TYPE_CHECKING:
+    from huntbeam.transforms.search_http import SearchServer
 
 _FILE = "file:"
 
@@ -65,6 +67,8 @@ def indexing(args: argparse.Namespace, patience: str | None = None) -> Indexing 
             if getattr(args, option):
                 raise UnusableError(f"--{option} is there, but no --index URL: say which server")
         return None
+    from huntbeam.transforms.search_rows import check_prefix  # what it loads is for runs with an index alone
+
     return Indexing(
         server(args.index, args),
         check_prefix(args.index_prefix),
@@ -75,6 +79,8 @@ def indexing(args: argparse.Namespace, patience: str | None = None) -> Indexing 
 
 def server(url: str, args: argparse.Namespace) -> SearchServer:
     """The server at a URL, with the options of add_server_arguments(). Workers run in other folders than this."""
+    from huntbeam.transforms.search_http import SearchServer
+
     auth, ca = args.index_auth, args.index_ca
     if auth and auth.startswith(_FILE):
         auth = _FILE + str(Path(auth.removeprefix(_FILE)).expanduser().absolute())

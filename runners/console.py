@@ -5,10 +5,12 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from huntbeam.transforms.digest import Digested
 from huntbeam.transforms.report import AlertCount, ReportPart, by_level, ranked
+
+if TYPE_CHECKING:
+    from huntbeam.transforms.digest import Digested
 
 EVERY = 5.0  # seconds between the plain lines of progress
 TOP = 12  # pairs of provider and event id in the summary
