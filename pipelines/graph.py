@@ -81,11 +81,53 @@ class Steps:
 
     def streams(self) -> list[str]:
         """The streams that the graph puts out."""
-        return output_streams(self)
+        optional = {streams.EVENTS: self.events, streams.DUPLICATES: self.dedupe, streams.ALERTS: self.rules}
+        optional |= {streams.SUPPRESSED: self.rules and self.suppress_ms is not None}
+        optional |= {streams.ANOMALIES: bool(self.anomalies), streams.ENRICHED: _has_rows(self.enrich)}
+        optional[streams.MONSTER] = False
+        return [name for name in streams.STREAMS if optional.get(name, True) and name not in self.without]
 
     def build(self, digested: beam.PCollection) -> dict[str, beam.PCollection]:
         """PCollection[Digested] -> batches of rows by stream name."""
-        return build(digested, self)
+        wiring = _wiring(self)
+        out: dict[str, beam.PCollection] = {}
+        rows = digested
+        if self.dedupe:
+            copies = digested | "Dedupe" >> wiring.dedupe
+            rows, out[streams.DUPLICATES] = copies["main"], copies[streams.DUPLICATES]
+        windows = streams.WINDOW_COUNTS not in self.without or bool(self.anomalies)
+        split = rows | "Split" >> tagged(
+            partial(_split, countable=windows, enrichable=self.enrich is not None),
+            streams.PROCESS_CREATE,
+            streams.NETWORK_CONNECT,
+            streams.EVENTS,
+            _JOINABLE,
+            _COUNTABLE,
+            *([_ENRICHABLE] if self.enrich else ()),
+        )
+        joined = split[_JOINABLE] | "Join" >> wiring.join
+        out |= {name: split[name] for name in (streams.PROCESS_CREATE, streams.NETWORK_CONNECT)}
+        out |= {name: joined[name] for name in (streams.JOIN, streams.UNMATCHED)}
+        if windows:
+            out[streams.WINDOW_COUNTS] = split[_COUNTABLE] | "Windows" >> wiring.windows
+        if self.anomalies:
+            looked_at = {name: out[name] for name in (streams.WINDOW_COUNTS, streams.NETWORK_CONNECT)}
+            out[streams.ANOMALIES] = looked_at | "Anomalies" >> wiring.anomalies
+        out[streams.DEAD_LETTERS] = digested | "DeadLetters" >> beam.FlatMap(_dead_letters).with_output_types(Batch)
+        if self.events:
+            out[streams.EVENTS] = split[streams.EVENTS]
+        detected = [rows]
+        if self.enrich is not None:
+            enriched = split[_ENRICHABLE] | "Enrich" >> wiring.enrich | "Enriched" >> EnrichedRows(self.enrich)
+            out[streams.ENRICHED] = enriched[streams.ENRICHED]
+            detected.append(enriched[DETECTED])
+        if self.rules:
+            found = rows if len(detected) == 1 else detected | "Detected" >> beam.Flatten()
+            out |= alerted(found, alerting(self.correlations, self.depths, self.suppress_ms, self.clock))
+        if self.geoip:
+            for name in (name for name in _WITH_ADDRESSES if name in out):
+                out[name] = out[name] | f"Locate_{name}" >> Locate(self.geoip)
+        return {name: out[name] for name in self.streams()}
 
 
 class Wired(Protocol):
@@ -123,58 +165,6 @@ def alerting(known: Known | None, depths: int, suppress_ms: int | None, clock: C
         CorrelateUnbounded(known, depths, clock.correlation_wait_ms, clock.allowed_lateness_ms),
         None if suppress_ms is None else SuppressUnbounded(suppress_ms, known, clock.allowed_lateness_ms),
     )
-
-
-def output_streams(steps: Steps) -> list[str]:
-    """The streams that a graph puts out."""
-    optional = {streams.EVENTS: steps.events, streams.DUPLICATES: steps.dedupe, streams.ALERTS: steps.rules}
-    optional |= {streams.SUPPRESSED: steps.rules and steps.suppress_ms is not None}
-    optional |= {streams.ANOMALIES: bool(steps.anomalies), streams.ENRICHED: _has_rows(steps.enrich)}
-    optional[streams.MONSTER] = False
-    return [name for name in streams.STREAMS if optional.get(name, True) and name not in steps.without]
-
-
-def build(digested: beam.PCollection, steps: Steps) -> dict[str, beam.PCollection]:
-    """PCollection[Digested] -> batches of rows by stream name."""
-    wiring = _wiring(steps)
-    out: dict[str, beam.PCollection] = {}
-    rows = digested
-    if steps.dedupe:
-        copies = digested | "Dedupe" >> wiring.dedupe
-        rows, out[streams.DUPLICATES] = copies["main"], copies[streams.DUPLICATES]
-    windows = streams.WINDOW_COUNTS not in steps.without or bool(steps.anomalies)
-    split = rows | "Split" >> tagged(
-        partial(_split, countable=windows, enrichable=steps.enrich is not None),
-        streams.PROCESS_CREATE,
-        streams.NETWORK_CONNECT,
-        streams.EVENTS,
-        _JOINABLE,
-        _COUNTABLE,
-        *([_ENRICHABLE] if steps.enrich else ()),
-    )
-    joined = split[_JOINABLE] | "Join" >> wiring.join
-    out |= {name: split[name] for name in (streams.PROCESS_CREATE, streams.NETWORK_CONNECT)}
-    out |= {name: joined[name] for name in (streams.JOIN, streams.UNMATCHED)}
-    if windows:
-        out[streams.WINDOW_COUNTS] = split[_COUNTABLE] | "Windows" >> wiring.windows
-    if steps.anomalies:
-        looked_at = {name: out[name] for name in (streams.WINDOW_COUNTS, streams.NETWORK_CONNECT)}
-        out[streams.ANOMALIES] = looked_at | "Anomalies" >> wiring.anomalies
-    out[streams.DEAD_LETTERS] = digested | "DeadLetters" >> beam.FlatMap(_dead_letters).with_output_types(Batch)
-    if steps.events:
-        out[streams.EVENTS] = split[streams.EVENTS]
-    detected = [rows]
-    if steps.enrich is not None:
-        enriched = split[_ENRICHABLE] | "Enrich" >> wiring.enrich | "Enriched" >> EnrichedRows(steps.enrich)
-        out[streams.ENRICHED] = enriched[streams.ENRICHED]
-        detected.append(enriched[DETECTED])
-    if steps.rules:
-        found = rows if len(detected) == 1 else detected | "Detected" >> beam.Flatten()
-        out |= alerted(found, alerting(steps.correlations, steps.depths, steps.suppress_ms, steps.clock))
-    if steps.geoip:
-        for name in (name for name in _WITH_ADDRESSES if name in out):
-            out[name] = out[name] | f"Locate_{name}" >> Locate(steps.geoip)
-    return {name: out[name] for name in output_streams(steps)}
 
 
 def _wiring(steps: Steps) -> _Wiring:

@@ -113,7 +113,9 @@ def test_peek_shows_rows_of_both_encodings(kafka: str, prefix: str, capsys: pyte
     encoders = [RowEncoder("sysmon_join", encoding) for encoding in Encoding]
     produce(kafka, topic, *(encoders[number % 2].encode(row)[1] for number, row in enumerate(rows)), None, b"junk")
     lines, said = run(capsys, kafka, "peek", topic)
-    expected = [msgspec.structs.asdict(row) | {"schema_version": 1} for row in rows]
+    geo = {"src_geo", "dst_geo"}  # left out where they are null
+    columns = [column for column in rows[0].__struct_fields__ if column not in geo]
+    expected = [{column: getattr(row, column) for column in columns} | {"schema_version": 1} for row in rows]
     assert [json.loads(line) for line in lines] == expected
     assert f"1 values of {topic} are neither JSON objects nor Avro rows" in said
     lines, _ = run(capsys, kafka, "peek", topic, "--where", "dst_port=445", "--where", "host=ws-2?", "--limit", "3")

@@ -8,7 +8,7 @@ import apache_beam as beam
 import pytest
 from apache_beam.runners.portability.fn_api_runner import FnApiRunner
 
-from huntbeam.pipelines.graph import Steps, output_streams
+from huntbeam.pipelines.graph import Steps
 from huntbeam.pipelines.replay import Replay, replay
 from huntbeam.schemas.clock import MINUTE
 from huntbeam.schemas.streams import STREAMS
@@ -39,7 +39,7 @@ def test_spans_read_where_they_land_give_the_rows_of_the_command_line(tmp_path: 
     job = Replay(work, Plan(dedupe=dedupe), steps, Format.JSONL, aside, f"{aside}/manifest.json")
     with beam.Pipeline(runner=FnApiRunner()) as pipeline:
         replay(pipeline, job)
-    streams = {name: STREAMS[name] for name in output_streams(steps)}
+    streams = {name: STREAMS[name] for name in steps.streams()}
     publish(output, aside, read_manifest(job.manifest), streams, job.format, {})
     assert set(streams) == set(expected)
     for stream, rows in expected.items():

@@ -9,7 +9,6 @@ from pathlib import Path
 import apache_beam as beam
 from apache_beam.runners.portability.fn_api_runner import FnApiRunner
 
-from huntbeam.pipelines.graph import output_streams
 from huntbeam.pipelines.replay import replay
 from huntbeam.pipelines.replay_options import add_replay_arguments, replay_options
 from huntbeam.runners.local_replay import Run, replay_job
@@ -33,7 +32,7 @@ def test_the_job_publishes_what_a_replay_does(tmp_path: Path) -> None:
     aside = prepare(options.output, overwrite=False)
     run = Run(spans(expand(options.input)), planned.plan, steps, options.alert_format)
     job = replay_job(options, run, aside)
-    job = replace(job, publish=PublishResults(options.output, aside, job.format, output_streams(steps)))
+    job = replace(job, publish=PublishResults(options.output, aside, job.format, steps.streams()))
     with beam.Pipeline(runner=FnApiRunner()) as pipeline:
         replay(pipeline, job)
     assert sorted(path.name for path in output.iterdir()) == sorted(["_SUCCESS", *wanted])
