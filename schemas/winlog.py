@@ -7,7 +7,8 @@ What cannot be used raises RecordError. The event data stays undecoded until a s
 from __future__ import annotations
 
 import re
-from typing import Any
+from collections.abc import Callable
+from typing import Any, TypeVar
 
 import msgspec
 
@@ -17,7 +18,10 @@ from huntbeam.schemas.values import GUID_LENGTHS, Json, canonical, integer, text
 STEP = "parse"
 DEPTH = 3  # envelopes inside envelopes: an export of a forwarder's record is two
 
+Decoded = TypeVar("Decoded")
+
 _NULL = msgspec.Raw(b"null")
+_UNREADABLE = (msgspec.MsgspecError, UnicodeDecodeError)
 
 
 class WinlogEvent(msgspec.Struct, frozen=True):
@@ -32,11 +36,12 @@ class WinlogEvent(msgspec.Struct, frozen=True):
     event_data: msgspec.Raw  # JSON object; the whole record where the fields stand at its top level
     flat: bool
     raw: bytes
+    envelope: Envelope | None = None  # of the record itself, for the steps that ask for more (schemas/winlog_more.py)
 
     def data(self) -> dict[str, Json]:
         """The event data as it stands, without the envelope's fields. Raises RecordError where there is none."""
         try:
-            fields: dict[str, Json] | None = _decode_data(self.event_data)
+            fields: dict[str, Json] | None = decode_part(_decode_data, self.event_data)
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
             raise RecordError(STEP, "InvalidEventData", "the event data is no JSON object") from error
         if not fields:
@@ -50,13 +55,9 @@ class WinlogEvent(msgspec.Struct, frozen=True):
         """The process id that NXLog drops from the fields, since its own has the same name; the text still has it."""
         if not self.flat:
             return None
-        message = text(_decode_message(self.event_data).Message)
+        message = text(decode_part(_decode_message, self.event_data).Message)
         match = _PROCESS_ID.search(message) if message else None
         return match[1] if match else None
-
-    def envelope(self) -> Any:
-        """The whole record as it came, for steps that ask for other fields of it."""
-        return msgspec.json.decode(mend(self.raw))
 
 
 def identifying(data: dict[str, Json]) -> dict[str, str]:
@@ -79,11 +80,23 @@ _decode_message = msgspec.json.Decoder(_Message).decode
 _PROCESS_ID = re.compile(r"^ProcessId: (\d{1,10})\r?$", re.MULTILINE | re.ASCII)
 
 
+class Winlog(msgspec.Struct):
+    """What Winlogbeat 7 and 8 keep below `winlog`."""
+
+    provider_name: Any = None
+    event_id: Any = None
+    channel: Any = None
+    computer_name: Any = None
+    record_id: Any = None
+    event_data: msgspec.Raw = _NULL
+    user_data: msgspec.Raw = _NULL
+
+
 class Envelope(msgspec.Struct):
     """Every field by which a shape is told, of all shapes; msgspec skips the rest of the record unread."""
 
     timestamp: Any = msgspec.field(default=None, name="@timestamp")
-    winlog: msgspec.Raw = _NULL  # Winlogbeat 7 and 8
+    winlog: Winlog | None = None  # Winlogbeat 7 and 8
     event_id: Any = None  # Winlogbeat 6, from here
     source_name: Any = None
     log_name: Any = None
@@ -103,15 +116,18 @@ class Envelope(msgspec.Struct):
     Event: msgspec.Raw = _NULL  # EVTX converters
     source: msgspec.Raw = msgspec.field(default=_NULL, name="_source")  # Elasticsearch exports
     message: msgspec.Raw = _NULL  # forwarders that nest the record as text
+    Message: msgspec.Raw = _NULL  # by these no shape is told
+    user_data: msgspec.Raw = _NULL
+    log: msgspec.Raw = _NULL
+    level: Any = None
+    Level: Any = None
+    Severity: Any = None
 
 
-class _Winlog(msgspec.Struct):
-    provider_name: Any = None
-    event_id: Any = None
-    channel: Any = None
-    computer_name: Any = None
-    record_id: Any = None
-    event_data: msgspec.Raw = _NULL
+class _OddEnvelope(Envelope):
+    """One whose `winlog` is no object, which says nothing of a shape."""
+
+    winlog: Any = None
 
 
 # Fields of the flat shapes' envelope: NXLog, Logstash, PowerShell's TimeCreated export and the Azure array.
@@ -128,19 +144,30 @@ FLAT_ENVELOPE = frozenset(_FLAT_ENVELOPE.split())
 NXLOG_ENVELOPE = FLAT_ENVELOPE | {"EventType", "ProcessID"}
 
 _decode_envelope = msgspec.json.Decoder(Envelope).decode
-_decode_winlog = msgspec.json.Decoder(_Winlog | None).decode
+_decode_odd_envelope = msgspec.json.Decoder(_OddEnvelope).decode
 _decode_data = msgspec.json.Decoder(dict[str, Any] | None).decode
 
 
 def parse_record(raw: bytes) -> WinlogEvent:
     """One record, of any shape. Raises RecordError for what is no event."""
     try:
-        return _parse(raw, mend(raw), DEPTH)
+        return _parse(raw, raw, DEPTH)
     except RecursionError as error:
         raise RecordError(STEP, "InvalidJson", "not valid JSON: nested too deeply") from error
 
 
 def _parse(raw: bytes, record: bytes, depth: int) -> WinlogEvent:
+    """Few records need mending, and to look for it takes as long as to decode: those that fail are mended."""
+    try:
+        return _shaped(raw, record, depth)
+    except (RecordError, *_UNREADABLE):
+        mended = mend(record)
+        if mended == record:
+            raise
+        return _shaped(raw, mended, depth)
+
+
+def _shaped(raw: bytes, record: bytes, depth: int) -> WinlogEvent:
     envelope = _decode(record)
     for shape in (winlogbeat7, winlogbeat6, flat, evtx):
         event = shape(envelope, record, raw)
@@ -149,12 +176,23 @@ def _parse(raw: bytes, record: bytes, depth: int) -> WinlogEvent:
     inner = nested(envelope, record) if depth else None
     if inner is None:
         raise RecordError(STEP, "UnknownShape", "the record has no event id in any known place")
-    return _parse(raw, mend(inner), depth - 1)
+    return _parse(raw, inner, depth - 1)
+
+
+def decode_part(decode: Callable[[bytes | msgspec.Raw], Decoded], part: msgspec.Raw) -> Decoded:
+    """A part of a record that was left undecoded, mended where it has to be. Raises as msgspec does."""
+    try:
+        return decode(part)
+    except _UNREADABLE:
+        return decode(mend(bytes(part)))
 
 
 def _decode(record: bytes) -> Envelope:
     try:
-        return _decode_envelope(record)
+        try:
+            return _decode_envelope(record)
+        except msgspec.ValidationError:
+            return _decode_odd_envelope(record)
     except msgspec.MsgspecError as error:
         if isinstance(error, msgspec.ValidationError) and not record.lstrip().startswith(b"{"):
             raise RecordError(STEP, "NotAnObject", "the record is JSON, but no object") from error
@@ -164,11 +202,8 @@ def _decode(record: bytes) -> Envelope:
 
 def winlogbeat7(envelope: Envelope, _record: bytes, raw: bytes) -> WinlogEvent | None:
     """Winlogbeat 7 and 8: everything below `winlog`; the ids are numbers or text."""
-    try:
-        winlog = _decode_winlog(envelope.winlog)
-    except msgspec.MsgspecError:
-        return None
-    if winlog is None or winlog.event_id is None:
+    winlog = envelope.winlog
+    if not isinstance(winlog, Winlog) or winlog.event_id is None:
         return None
     return WinlogEvent(
         host=text(winlog.computer_name),
@@ -180,6 +215,7 @@ def winlogbeat7(envelope: Envelope, _record: bytes, raw: bytes) -> WinlogEvent |
         event_data=winlog.event_data,
         flat=False,
         raw=raw,
+        envelope=envelope,
     )
 
 
@@ -197,6 +233,7 @@ def winlogbeat6(envelope: Envelope, _record: bytes, raw: bytes) -> WinlogEvent |
         event_data=envelope.event_data,
         flat=False,
         raw=raw,
+        envelope=envelope,
     )
 
 
@@ -214,6 +251,7 @@ def flat(envelope: Envelope, record: bytes, raw: bytes) -> WinlogEvent | None:
         event_data=msgspec.Raw(record),
         flat=True,
         raw=raw,
+        envelope=envelope,
     )
 
 
@@ -268,6 +306,7 @@ def evtx(envelope: Envelope, _record: bytes, raw: bytes) -> WinlogEvent | None:
         event_data=_named(event.EventData),
         flat=False,
         raw=raw,
+        envelope=envelope,
     )
 
 

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from operator import is_, itemgetter
 from typing import TypeVar
 
 from huntbeam.transforms.sigma.plan import FALSE, TRUE, All, Expression, Not, Some
 
 T = TypeVar("T", int, str)
+
+_price = itemgetter(0)
 
 
 def every(children: Iterable[Expression]) -> Expression:
@@ -66,9 +69,12 @@ def given(expression: Expression, known: Callable[[int], bool | None]) -> Expres
         truth = known(expression)
         return expression if truth is None else TRUE if truth else FALSE
     if isinstance(expression, Not):
-        return negated(given(expression.of, known))
-    join = every if isinstance(expression, All) else some
-    return join(given(child, known) for child in expression.of)
+        child = given(expression.of, known)
+        return expression if child is expression.of else negated(child)
+    children = [given(child, known) for child in expression.of]
+    if all(map(is_, children, expression.of)):
+        return expression  # most of it, and it is joined already
+    return (every if isinstance(expression, All) else some)(children)
 
 
 def at_most(expression: Expression, unknown: Callable[[int], bool], *, wanted: bool = True) -> Expression:
@@ -102,15 +108,21 @@ def witnesses(expression: Expression, cost: Callable[[int], float | None]) -> tu
 
     `cost` is about how often an atom is true; None: the atom is not looked up, so it is no witness.
     """
+    found = _cheapest(expression, cost)
+    return None if found is None else (found[0], frozenset(atoms_of(found[1])))
+
+
+def _cheapest(expression: Expression, cost: Callable[[int], float | None]) -> tuple[float, Expression] | None:
+    """The witnesses as an expression: sets of them are made once, not at every turn."""
     if isinstance(expression, int):
         price = cost(expression)
-        return None if price is None else (price, frozenset((expression,)))
+        return None if price is None else (price, expression)
     if isinstance(expression, Not):
         return None
-    found = [witnesses(child, cost) for child in expression.of]
+    found = [_cheapest(child, cost) for child in expression.of]
     if isinstance(expression, All):
-        return min((one for one in found if one is not None), key=lambda one: one[0], default=None)
+        return min((one for one in found if one is not None), key=_price, default=None)
     if None in found:
         return None
     every_one = [one for one in found if one is not None]
-    return sum(price for price, _ in every_one), frozenset().union(*(atoms for _, atoms in every_one))
+    return sum(map(_price, every_one)), Some(tuple(one for _, one in every_one))

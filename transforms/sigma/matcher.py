@@ -9,24 +9,40 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from collections.abc import Set as AbstractSet
-from functools import partial
+from functools import cache, partial
+from itertools import product
 from threading import Lock
+from typing import TypeVar
 
 from huntbeam.schemas.values import Json
 from huntbeam.transforms.sigma import explain
 from huntbeam.transforms.sigma.checks import Builder, Check, required
 from huntbeam.transforms.sigma.events import SigmaEvent
-from huntbeam.transforms.sigma.explain import looks_at
 from huntbeam.transforms.sigma.expression import at_most, atoms_of, given, witnesses
 from huntbeam.transforms.sigma.fields import SYSMON_CHANNEL
 from huntbeam.transforms.sigma.leaves import View
-from huntbeam.transforms.sigma.plan import ANYWHERE, FALSE, WHOLE, Atom, Expression, Literal, Number, Reference, RuleSet
+from huntbeam.transforms.sigma.plan import (
+    ANYWHERE,
+    FALSE,
+    WHOLE,
+    Atom,
+    Expression,
+    Literal,
+    Number,
+    Reference,
+    RuleSet,
+    Variant,
+)
 from huntbeam.transforms.sigma.readings import fold, texts
 from huntbeam.transforms.sigma.scan import NOTHING, REMEMBERED_LENGTH, Scan
 
 MET = 4_096  # spellings of channels, with ids
 _LETTERS = 12  # characters of a literal that make it rarer
 _NUMBER_COST = 0.05
+
+T = TypeVar("T")
+
+_Kind = tuple[str | None, int | None]  # a channel, folded, and an event id
 
 
 class _Shared:
@@ -43,8 +59,11 @@ class _Shared:
                 self.atoms[found] = literal
                 self.requires[index] = found
         self.builder = Builder(self.atoms, self.requires)
+        self.cost = cache(self._cost)
+        asked = {index: (_channel_asked(atom), _id_asked(atom)) for index, atom in enumerate(atoms)}
+        self.asked = {index: kind for index, kind in asked.items() if kind != (None, None)}
 
-    def cost(self, atom: int) -> float | None:
+    def _cost(self, atom: int) -> float | None:
         """About how often an atom is true: the longer a literal, the rarer."""
         found = self.atoms[self.requires.get(atom, atom)]
         if not isinstance(found, Literal | Number):
@@ -75,7 +94,7 @@ class _Source:
             else:
                 for atom in found[1]:
                     calls[shared.requires.get(atom, atom)].append(check)
-            for atom in atoms_of(condition):
+            for atom in set(atoms_of(condition)):
                 index = shared.requires.get(atom, atom)
                 literal = shared.atoms[index]
                 if isinstance(literal, Literal | Number):
@@ -86,7 +105,7 @@ class _Source:
         self.rest = Scan(anywhere, calls) if anywhere else None
 
     def match(self, fields: dict[str, Json]) -> list[int]:
-        true: set[int] = set()
+        true: list[frozenset[int]] = []
         candidates = set(self.always)
         scans, rest = self.scans, self.rest
         seen: set[str] | None = None
@@ -104,13 +123,13 @@ class _Source:
                     seen.add(value)
                 found = scan.look_up(value)
             if found is not NOTHING:
-                true |= found[0]
+                true.append(found[0])
                 candidates |= found[1]
         if not candidates:
             return []
-        view = View(fields)
+        view, atoms = View(fields), set[int]().union(*true)
         rules, checks = self.rules, self.checks
-        hits = [rules[candidate] for candidate in candidates if checks[candidate](true, view)]
+        hits = [rules[candidate] for candidate in candidates if checks[candidate](atoms, view)]
         return sorted(set(hits)) if self.twins else sorted(hits)
 
     def _scanned_texts(self, fields: dict[str, Json]) -> set[str]:
@@ -132,10 +151,14 @@ class Matcher:
         self.rules = rules
         self._enrich = enrich
         self._shared = _Shared(rules.atoms)
-        self._variants = [(index, variant) for index, rule in enumerate(rules.rules) for variant in rule.variants]
+        self._variants: dict[_Kind, list[tuple[int, Variant]]] = defaultdict(list)  # None: of any channel, any id
+        for index, rule in enumerate(rules.rules):
+            for variant in rule.variants:
+                for kind in product(_or_any(variant.channels), _or_any(variant.event_ids)):
+                    self._variants[kind].append((index, variant))
         self._ids = self._named_ids()
-        self._sources: dict[tuple[str | None, int | None], _Source] = {}
-        self._met: dict[tuple[str | None, int | None], _Source] = {}  # by what events call themselves
+        self._sources: dict[_Kind, _Source] = {}
+        self._met: dict[_Kind, _Source] = {}  # by what events call themselves
         self._building = Lock()
 
     def match(self, event: SigmaEvent) -> list[int]:
@@ -186,26 +209,26 @@ class Matcher:
     def _named_ids(self) -> dict[str | None, frozenset[int]]:
         """For each channel that rules name, and for all others, the event ids that they tell apart there."""
         ids: dict[str | None, set[int]] = {None: set()}
-        for atom in self.rules.atoms:
-            channel = _channel_asked(atom)
-            if channel is not None:
-                ids[channel] = set()
-        for _, variant in self._variants:
-            asked = {_id_asked(self._shared.atoms[atom]) for atom in atoms_of(variant.condition)}
-            named = {one for one in asked if one is not None}.union(variant.event_ids or ())
-            for name in ids if variant.channels is None else variant.channels:
-                ids[name] |= named
+        asked = self._shared.asked
+        for channel, _ in (*asked.values(), *self._variants):
+            ids.setdefault(channel, set())
+        for (channel, event_id), variants in self._variants.items():
+            atoms = {atom for _, variant in variants for atom in atoms_of(variant.condition)}
+            found = {asked[atom][1] for atom in atoms & asked.keys()} | {event_id}
+            for name in ids if channel is None else (channel,):
+                ids[name].update(one for one in found if one is not None)
         if self._enrich:
             ids[SYSMON_CHANNEL] = ids.get(SYSMON_CHANNEL, ids[None]) | self._enrich
         return {name: frozenset(named) for name, named in ids.items()}
 
     def _build(self, channel: str | None, event_id: int | None) -> _Source:
-        known = partial(_known, self._shared.atoms, channel, event_id)
+        known = partial(_known, self._shared.asked, channel, event_id)
         is_enriched = channel == SYSMON_CHANNEL and event_id in self._enrich
         conditions: list[tuple[int, Expression]] = []
         deferred: set[int] = set()
-        for rule, variant in self._variants:
-            if not looks_at(variant, channel, event_id) or (variant.needs_context and not is_enriched):
+        kinds = dict.fromkeys(product((channel, None), (event_id, None)))
+        for rule, variant in (one for kind in kinds for one in self._variants.get(kind, ())):
+            if variant.needs_context and not is_enriched:
                 continue
             condition = given(variant.condition, known)
             fields = variant.context.get(event_id, ()) if is_enriched and event_id is not None else ()
@@ -222,17 +245,17 @@ class Matcher:
         return atom.field is None or atom.field in fields or (isinstance(atom, Reference) and atom.other in fields)
 
 
-def _known(atoms: Mapping[int, Atom], channel: str | None, event_id: int | None, index: int) -> bool | None:
+def _or_any(named: tuple[T, ...] | None) -> tuple[T | None, ...]:
+    return (None,) if named is None else named
+
+
+def _known(asked: Mapping[int, _Kind], channel: str | None, event_id: int | None, index: int) -> bool | None:
     """The truth of an atom that asks for the kind of event; None: it asks for something else.
 
     A channel or an id of None is one that no rule names.
     """
-    atom = atoms[index]
-    asked = _id_asked(atom)
-    if asked is not None:
-        return asked == event_id
-    named = _channel_asked(atom)
-    return None if named is None else named == channel
+    kind = asked.get(index)
+    return None if kind is None else kind in ((channel, None), (None, event_id))
 
 
 def _channel_asked(atom: Atom) -> str | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 
-from ahocorasick_rs import AhoCorasick, Implementation
+from ahocorasick_rs import BytesAhoCorasick, Implementation
 
 from huntbeam.schemas.values import Json
 from huntbeam.transforms.sigma.plan import ANYWHERE, END, START, WHOLE, Literal, Number
@@ -19,45 +19,34 @@ NOTHING: Found = (frozenset(), frozenset())
 
 
 class _Automaton:
-    """Several texts, each with its atom, looked for in one pass. Without texts it finds nothing."""
+    """Several texts in UTF-8, each with its atom, looked for in one pass. Without texts it finds nothing."""
 
-    def __init__(self, atoms: Mapping[str, int]) -> None:
+    def __init__(self, atoms: Mapping[bytes, int]) -> None:
         self.atoms = list(atoms.values())
         self.length = max(map(len, atoms), default=0)
-        patterns = list(map(_well_formed, atoms))
-        kind = Implementation.DFA if len(patterns) <= SMALL else Implementation.ContiguousNFA
-        automaton = AhoCorasick(patterns, store_patterns=False, implementation=kind) if patterns else None
+        kind = Implementation.DFA if len(atoms) <= SMALL else Implementation.ContiguousNFA
+        automaton = BytesAhoCorasick(list(atoms), implementation=kind) if atoms else None
         self._find = automaton.find_matches_as_indexes if automaton is not None else None
 
-    def find(self, text: str) -> Sequence[tuple[int, int, int]]:
+    def find(self, text: bytes) -> Sequence[tuple[int, int, int]]:
         """The number of each text that is found, and where it begins and ends."""
-        if self._find is None:
-            return ()
-        try:
-            return self._find(text, overlapping=True)
-        except UnicodeEncodeError:
-            return self._find(_well_formed(text), overlapping=True)
+        return self._find(text, overlapping=True) if self._find is not None else ()
 
 
-def _well_formed(text: str) -> str:
-    """The text without lone surrogates, which no record has: as many characters."""
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return text.encode("utf-8", "replace").decode()
-    return text
+def _utf8(text: str) -> bytes:
+    return text.encode("utf-8", "surrogatepass")  # of rules; no record has lone surrogates
 
 
 class _Texts:
     """Literals of one kind of case."""
 
     def __init__(self, literals: Iterable[tuple[int, Literal]]) -> None:
-        by_place: dict[str, dict[str, int]] = {WHOLE: {}, START: {}, END: {}, ANYWHERE: {}}
+        by_place: dict[str, dict[bytes, int]] = {WHOLE: {}, START: {}, END: {}, ANYWHERE: {}}
         self._any: list[int] = []  # that stand in every text: the empty one does
         self._twins: dict[int, int] = {}  # what one field is asked for, and any field too
         for atom, literal in literals:
             if literal.text or literal.at == WHOLE:
-                first = by_place[literal.at].setdefault(literal.text, atom)
+                first = by_place[literal.at].setdefault(_utf8(literal.text), atom)
                 if first != atom:
                     self._twins[first] = atom
             else:
@@ -65,8 +54,8 @@ class _Texts:
         self._whole = by_place[WHOLE]
         self._anywhere, self._starts, self._ends = (_Automaton(by_place[place]) for place in (ANYWHERE, START, END))
 
-    def find(self, text: str) -> list[int]:
-        """The atoms that are true of a text, some perhaps twice."""
+    def find(self, text: bytes) -> list[int]:
+        """The atoms that are true of a text in UTF-8, some perhaps twice."""
         found = list(self._any)
         whole = self._whole.get(text)
         if whole is not None:
@@ -113,9 +102,9 @@ class Scan:
     def _found(self, value: Json) -> Found:
         true: list[int] = []
         for text in texts(value):
-            true += self._folded.find(fold(text))
+            true += self._folded.find(_utf8(fold(text)))
             if self._cased is not None:
-                true += self._cased.find(text)
+                true += self._cased.find(_utf8(text))
             if self._numbers:
                 true += self._numbers.get(number(text), ())
         if not true:
