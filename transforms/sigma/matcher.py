@@ -10,7 +10,7 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from functools import cache, partial
-from itertools import product
+from itertools import islice, product
 from threading import Lock
 from typing import TypeVar
 
@@ -36,6 +36,7 @@ from huntbeam.transforms.sigma.plan import (
 from huntbeam.transforms.sigma.readings import fold, texts
 from huntbeam.transforms.sigma.scan import NOTHING, REMEMBERED_LENGTH, Scan
 
+LONG = 8  # long texts of an event that others are compared with
 MET = 4_096  # spellings of channels, with ids
 _LETTERS = 12  # characters of a literal that make it rarer
 _NUMBER_COST = 0.05
@@ -108,20 +109,28 @@ class _Source:
         true: list[frozenset[int]] = []
         candidates = set(self.always)
         scans, rest = self.scans, self.rest
-        seen: set[str] | None = None
+        long: list[str] | None = None  # long texts that were scanned: they often stand there twice
         for name, value in fields.items():
+            if value is None:
+                continue
             scan = scans.get(name, rest)
-            if scan is None or value is None:
+            if scan is None:
                 continue
             kind = value.__class__
-            found = scan.remembered.get(value) if kind is str or kind is int else None  # True would be found as 1
-            if found is None:
-                if scan is rest and kind is str and len(value) > REMEMBERED_LENGTH:  # long ones often stand there twice
-                    seen = self._scanned_texts(fields) if seen is None else seen
-                    if value in seen:
+            if kind is str and len(value) > REMEMBERED_LENGTH:
+                if scan is rest:
+                    long = self._scanned(fields) if long is None else long
+                    if value in long:
                         continue
-                    seen.add(value)
-                found = scan.look_up(value)
+                    found = scan.look_up(scan.beyond(value, long))
+                    if len(long) < LONG:
+                        long.append(value)
+                else:
+                    found = scan.look_up(value)
+            else:  # True would be found as 1
+                found = scan.remembered.get(value) if kind is str or kind is int else None
+                if found is None:
+                    found = scan.look_up(value)
             if found is not NOTHING:
                 true.append(found[0])
                 candidates |= found[1]
@@ -132,9 +141,10 @@ class _Source:
         hits = [rules[candidate] for candidate in candidates if checks[candidate](atoms, view)]
         return sorted(set(hits)) if self.twins else sorted(hits)
 
-    def _scanned_texts(self, fields: dict[str, Json]) -> set[str]:
-        """In these all has been looked for that any field may have."""
-        return {text for name in self.scans if name in fields for text in texts(fields[name])}
+    def _scanned(self, fields: dict[str, Json]) -> list[str]:
+        """The long texts in which all is looked for that any field may have."""
+        found = (text for name in self.scans if name in fields for text in texts(fields[name]))
+        return list(islice((text for text in found if len(text) > REMEMBERED_LENGTH), LONG))
 
 
 class Matcher:

@@ -13,6 +13,7 @@ from huntbeam.transforms.sigma.readings import fold, number, texts
 SMALL = 500  # texts of an automaton that is made larger to be a quarter faster
 REMEMBERED = 1_024  # values of a field; telemetry repeats itself
 REMEMBERED_LENGTH = 512  # characters of one at most: attackers fill no more than 2 MB a field
+HEAD = 64  # characters by which a long text is found in another
 
 Found = tuple[frozenset[int], frozenset[int]]  # atoms that are true, and the checks that they call for
 NOTHING: Found = (frozenset(), frozenset())
@@ -52,14 +53,16 @@ class _Texts:
             else:
                 self._any.append(atom)
         self._whole = by_place[WHOLE]
+        self._longest = max(map(len, self._whole), default=-1)  # a long text takes longer to hash than to read
         self._anywhere, self._starts, self._ends = (_Automaton(by_place[place]) for place in (ANYWHERE, START, END))
 
     def find(self, text: bytes) -> list[int]:
         """The atoms that are true of a text in UTF-8, some perhaps twice."""
         found = list(self._any)
-        whole = self._whole.get(text)
-        if whole is not None:
-            found.append(whole)
+        if len(text) <= self._longest:
+            whole = self._whole.get(text)
+            if whole is not None:
+                found.append(whole)
         anywhere, starts, ends = self._anywhere, self._starts, self._ends
         if anywhere.length:
             found += [anywhere.atoms[number] for number, _, _ in anywhere.find(text)]
@@ -88,6 +91,18 @@ class Scan:
         for index, atom in atoms.items():
             if isinstance(atom, Number):
                 self._numbers.setdefault(atom.value, []).append(index)
+        inner = all(literal.at == ANYWHERE and not literal.cased for _, literal in literals) and not self._numbers
+        self._overlap = max((len(literal.text) - 1 for _, literal in literals), default=0) if inner else None
+
+    def beyond(self, text: str, known: Iterable[str]) -> Json:
+        """What is to be looked up of a text in which texts stand that have been: all, or what is before and behind."""
+        overlap = self._overlap
+        if overlap is not None:
+            for one in known:
+                at = text.find(one[:HEAD])  # to look for all of it takes as long as to scan
+                if at >= 0 and text.startswith(one, at):
+                    return [text[: at + overlap], text[max(at + len(one) - overlap, 0) :]]
+        return text
 
     def look_up(self, value: Json) -> Found:
         """The atoms that are true of a value, and the checks that they call for. See `remembered` first."""

@@ -51,6 +51,23 @@ def test_ends_are_ends() -> None:
     assert scan.look_up("xabx")[0] == set()
 
 
+words = st.text("abΣ", max_size=4)
+
+
+@given(st.lists(words, min_size=1, max_size=5), st.text("abΣ", max_size=12), words, words, st.booleans())
+def test_what_stands_in_a_text_that_was_looked_up_is_not_looked_up_again(
+    wanted: list[str], inner: str, before: str, behind: str, at_the_end: bool
+) -> None:
+    literals = {index: Literal(None, fold(text), ANYWHERE, False) for index, text in enumerate(wanted)}
+    if at_the_end:
+        literals[len(wanted)] = Literal(None, fold(wanted[0]), END, False)
+    scan, whole = Scan(literals, {}), before + inner + behind
+    rest = scan.beyond(whole, ["no part", inner])
+    assert rest == whole if at_the_end else isinstance(rest, list)
+    parts = [*rest, inner] if isinstance(rest, list) else [rest, inner]
+    assert scan.look_up(parts)[0] == scan.look_up([whole, inner])[0]
+
+
 def test_what_is_remembered_stays_bounded_and_right() -> None:
     scan = Scan({0: Literal("F", "7", END, False)}, {0: [5]})
     for number in range(3 * REMEMBERED):
