@@ -191,6 +191,8 @@ class Digest(Feeding):
         self._counts: dict[tuple[Pair, bool], _Count] = {}
         self._others = {wanted: _Count(wanted) for wanted in (False, True)}
         self._known: dict[Written, _Count] = {}  # what the fast path has met
+        self._unwanted = 0
+        self._mostly_wanted = False  # of the last block
         self._tallies: dict[str, int] = {}
         self._out = _empty()
         self.renew()
@@ -243,15 +245,18 @@ class Digest(Feeding):
 
     def _block(self, block: Block, source: str, index: int) -> None:
         ends = line_ends(block)
-        heads = _decode_heads(block, ends)
-        start = block.start
+        # Where most is wanted, as with many rules, heads would be decoded in vain.
+        heads = [None] * len(ends) if self._mostly_wanted else _decode_heads(block, ends)
+        start, before = block.start, self._unwanted
         for head, end in zip(heads, ends, strict=True):
             count = self._recognize(head) if head is not None else None
             if count is None or count.wanted:
                 self._line(block, start, end, source, index)
             else:
+                self._unwanted += 1
                 count.events += 1
             start = end + 1
+        self._mostly_wanted = 2 * (self._unwanted - before) < len(ends)
 
     def _recognize(self, head: _Head) -> _Count | None:
         """The count of a record's kind; None when the head alone does not tell it."""
@@ -283,6 +288,8 @@ class Digest(Feeding):
             count = self._known.get(kind) or self._count(*kind)
             if count.wanted:
                 self._take_up(event, source, index, position)
+            else:
+                self._unwanted += 1
             count.events += 1
         except RecordError as error:
             self._refuse(error, original, source, position, partition)
