@@ -6,6 +6,7 @@ which one is true whenever it holds; they call for the rule's check (checks.py).
 
 from __future__ import annotations
 
+import re
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from collections.abc import Set as AbstractSet
@@ -23,7 +24,9 @@ from huntbeam.transforms.sigma.fields import SYSMON_CHANNEL
 from huntbeam.transforms.sigma.leaves import View
 from huntbeam.transforms.sigma.plan import (
     ANYWHERE,
+    END,
     FALSE,
+    START,
     WHOLE,
     Atom,
     Expression,
@@ -39,6 +42,12 @@ from huntbeam.transforms.sigma.scan import NOTHING, REMEMBERED_LENGTH, Scan
 LONG = 8  # long texts of an event that others are compared with
 MET = 4_096  # spellings of channels, with ids
 _LETTERS = 12  # characters of a literal that make it rarer
+_PLACES = {WHOLE: 0.25, START: 1.0, END: 1.0, ANYWHERE: 2.0}
+# These do not: they stand in most events of some kind.
+_COMMON = re.compile(
+    r"windows|system32|program files|microsoft|software|currentversion|currentcontrolset|svchost|ntdll|kernelbase"
+    r"|true|false|valid|binary data|createkey|deletekey|setvalue|powershell|hidden|[a-z]:|\.(?:exe|dll)"
+)
 _NUMBER_COST = 0.05
 
 T = TypeVar("T")
@@ -71,8 +80,8 @@ class _Shared:
             return None
         if isinstance(found, Number):
             return _NUMBER_COST
-        rarity: float = 2.0 ** -min(len(found.text), _LETTERS)
-        return rarity * (4 if found.field is None else 1) * (2 if found.at == ANYWHERE else 1)
+        rarity: float = 2.0 ** -min(len(_COMMON.sub("", found.text)), _LETTERS)
+        return rarity * (4 if found.field is None else 1) * _PLACES[found.at]
 
 
 class _Source:
@@ -128,9 +137,8 @@ class _Source:
                 else:
                     found = scan.look_up(value)
             else:  # True would be found as 1
-                found = scan.remembered.get(value) if kind is str or kind is int else None
-                if found is None:
-                    found = scan.look_up(value)
+                known = scan.remembered.get(value) if kind is str or kind is int else None
+                found = scan.look_up(value) if known is None else known
             if found is not NOTHING:
                 true.append(found[0])
                 candidates |= found[1]
