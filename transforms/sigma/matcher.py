@@ -37,7 +37,7 @@ from huntbeam.transforms.sigma.plan import (
     Variant,
 )
 from huntbeam.transforms.sigma.readings import fold, texts
-from huntbeam.transforms.sigma.scan import NOTHING, REMEMBERED_LENGTH, Scan
+from huntbeam.transforms.sigma.scan import NOTHING, REMEMBERED_LENGTH, Found, Scan
 
 LONG = 8  # long texts of an event that others are compared with
 MET = 4_096  # spellings of channels, with ids
@@ -113,32 +113,21 @@ class _Source:
         named = {field: atoms for field, atoms in looked_up.items() if field is not None}
         self.scans = {field: Scan({**atoms, **anywhere}, calls) for field, atoms in named.items()}
         self.rest = Scan(anywhere, calls) if anywhere else None
+        self._recall = {field: scan.remembered for field, scan in self.scans.items()}
+        self._others = self.rest.remembered if self.rest is not None else {}
 
     def match(self, fields: dict[str, Json]) -> list[int]:
         true: list[frozenset[int]] = []
         candidates = set(self.always)
-        scans, rest = self.scans, self.rest
-        long: list[str] | None = None  # long texts that were scanned: they often stand there twice
-        for name, value in fields.items():
-            if value is None:
+        recall, others = self._recall, self._others
+        long: list[str] = []
+        for name, value in fields.items() if self.rest is not None else self._named(fields):
+            if value.__class__ is str and len(value) <= REMEMBERED_LENGTH:
+                found = recall.get(name, others).get(value) or self._scan(name).look_up(value)
+            elif value is None:
                 continue
-            scan = scans.get(name, rest)
-            if scan is None:
-                continue
-            kind = value.__class__
-            if kind is str and len(value) > REMEMBERED_LENGTH:
-                if scan is rest:
-                    long = self._scanned(fields) if long is None else long
-                    if value in long:
-                        continue
-                    found = scan.look_up(scan.beyond(value, long))
-                    if len(long) < LONG:
-                        long.append(value)
-                else:
-                    found = scan.look_up(value)
-            else:  # True would be found as 1
-                known = scan.remembered.get(value) if kind is str or kind is int else None
-                found = scan.look_up(value) if known is None else known
+            else:
+                found = self._look_up(name, value, fields, long)
             if found is not NOTHING:
                 true.append(found[0])
                 candidates |= found[1]
@@ -148,6 +137,30 @@ class _Source:
         rules, checks = self.rules, self.checks
         hits = [rules[candidate] for candidate in candidates if checks[candidate](atoms, view)]
         return sorted(set(hits)) if self.twins else sorted(hits)
+
+    def _named(self, fields: dict[str, Json]) -> list[tuple[str, Json]]:
+        return [(name, fields[name]) for name in self.scans if name in fields]
+
+    def _scan(self, name: str) -> Scan:
+        scan = self.scans.get(name, self.rest)
+        assert scan is not None  # noqa: S101 - without a rest only named fields are looked at
+        return scan
+
+    def _look_up(self, name: str, value: Json, fields: dict[str, Json], long: list[str]) -> Found:
+        """What is found in a value that is no short text; in a long one, which often stands there twice, once."""
+        scan = self._scan(name)
+        if value.__class__ is int:  # True would be found as 1
+            return scan.remembered.get(value) or scan.look_up(value)
+        if scan is not self.rest or not isinstance(value, str):
+            return scan.look_up(value)
+        if not long:
+            long += self._scanned(fields)
+        if value in long:
+            return NOTHING
+        found = scan.look_up(scan.beyond(value, long))
+        if len(long) < LONG:
+            long.append(value)
+        return found
 
     def _scanned(self, fields: dict[str, Json]) -> list[str]:
         """The long texts in which all is looked for that any field may have."""
