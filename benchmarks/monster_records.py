@@ -17,7 +17,7 @@ import json
 import random
 import sys
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -70,20 +70,25 @@ class Record(NamedTuple):
     document: dict[str, Any]
 
 
-def records(count: int, layouts: Iterable[Layout] = tuple(Layout), seed: int = 7) -> Iterator[Record]:
-    """Every event id of the layouts in turn, so that `count` of at least 52 has each of them."""
+def records(
+    count: int, layouts: Iterable[Layout] = tuple(Layout), seed: int = 7, remotes: Sequence[str] = REMOTES
+) -> Iterator[Record]:
+    """Every event id of the layouts in turn, so that `count` of at least 52 has each of them. Connects go to `remotes`."""
     kinds = [(layout, event_id, event) for layout in layouts for event_id, event in events(layout).items()]
     chance = random.Random(seed)  # noqa: S311 - the same each time is what is asked for
     for number in range(count):
         layout, event_id, event = kinds[number % len(kinds)]
-        yield _Maker(chance, number, layout, event_id).record(event)
+        yield _Maker(chance, number, layout, event_id, remotes).record(event)
 
 
 class _Maker:
     """One record."""
 
-    def __init__(self, chance: random.Random, number: int, layout: Layout, event_id: int) -> None:
+    def __init__(
+        self, chance: random.Random, number: int, layout: Layout, event_id: int, remotes: Sequence[str]
+    ) -> None:
         self._chance = chance
+        self._remotes = remotes
         self._layout = layout
         self._event_id = event_id
         self._time = START + timedelta(seconds=number, microseconds=chance.randrange(10**6))
@@ -159,7 +164,7 @@ class _Maker:
         local = {"HostIP"} | ({"DestinationIp"} if self._event_id == 3501 else {"SourceIP"})
         if self._layout is Layout.V1_0:
             local = {"HostIP", "ClientIP" if self._event_id in (3500, 3502) else "ServerIP"}
-        return HOSTS[self._host] if name in local else self._chance.choice(REMOTES)
+        return HOSTS[self._host] if name in local else self._chance.choice(self._remotes)
 
     def _guid(self, name: str) -> str:
         if name == "HostGUID":

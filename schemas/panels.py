@@ -62,11 +62,12 @@ class Shape(StrEnum):
 
 
 class Split(NamedTuple):
-    """Documents by the values of a field; the `size` most frequent."""
+    """Documents by the values of a field; the `size` most frequent. Those without the field are shown as `missing`."""
 
     field: str
     label: str
     size: int = 10
+    missing: str | None = None  # None: they are not shown. Of texts alone
 
 
 class Over(NamedTuple):
@@ -131,7 +132,11 @@ MONSTER_AGENT = Dashboard(
             "Processes whose signer is not trusted or not Microsoft",
             MONSTER,
             Shape.TABLE,
-            (Split("Image", "Image"), Split("Signer", "Signer"), Split("VerifiedResult", "Verified")),
+            (
+                Split("Image", "Image"),
+                Split("Signer", "Signer", missing="not signed"),
+                Split("VerifiedResult", "Verified", missing="-"),
+            ),
             (_CREATED, _UNTRUSTED),
         ),
         Panel(

@@ -10,6 +10,7 @@ from huntbeam.schemas.search import target
 
 GRID = "grid"
 PRECISION = 4  # of a geohash: cells of 39 by 20 km
+MISSING = "__missing__"  # what Kibana calls documents without a field in what it asks, to show a label in its place
 _CELLS = 2_000
 
 
@@ -65,4 +66,5 @@ def _nested(panel: Panel, splits: Sequence[Split | Over], interval: Any) -> dict
 def _bucket(split: Split | Over, order: str, interval: Any) -> dict[str, Any]:
     if isinstance(split, Over):
         return {"date_histogram": {"field": split.field, "fixed_interval": interval, "min_doc_count": 1}}
-    return {"terms": {"field": split.field, "size": split.size, "order": {order: "desc"}}}
+    missing = {"missing": MISSING} if split.missing else {}
+    return {"terms": {"field": split.field, "size": split.size, "order": {order: "desc"}, **missing}}

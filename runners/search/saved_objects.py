@@ -158,8 +158,8 @@ def _split(split: Split | Over) -> tuple[str, dict[str, Any]]:
         "size": split.size,
         "otherBucket": False,
         "otherBucketLabel": "Other",
-        "missingBucket": False,
-        "missingBucketLabel": "Missing",
+        "missingBucket": split.missing is not None,
+        "missingBucketLabel": split.missing or "Missing",
         "customLabel": split.label,
     }
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gzip
 import random
+import time
 from pathlib import Path
 from uuid import uuid4
 
@@ -10,19 +12,26 @@ import pytest
 
 from huntbeam.runners.cli import main
 from huntbeam.runners.stack.stack import Stack
+from huntbeam.schemas.panels import MONSTER_AGENT
 from tests import mmdb
+from tests.collecting import collecting
 from tests.conftest import Rows
-from tests.e2e.jobs import Feeder, eventually, huntbeam, make_topic, streaming
+from tests.e2e.indexes import count, stored
+from tests.e2e.jobs import QUICK, Feeder, eventually, huntbeam, make_topic, streaming
+from tests.e2e.panels import panel_numbers
 from tests.e2e.search import Server
-from tests.e2e.test_search import asked, stored
 from tests.e2e.topics import received
-from tests.monster import by_uid, generator
+from tests.monster import by_uid, generator, tsv
 from tests.pipelines.streaming import ONLY_STREAM
 from tests.pipelines.test_monster import RULES, archive, run
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(900)]
 
 MADE = list(generator.records(1_040))
+AROUND = list(  # with addresses that have places
+    generator.records(1_040, remotes=(mmdb.IN_SEOUL, mmdb.IN_BERLIN, mmdb.IN_SIX, "203.0.113.77", "10.20.0.200"))
+)
+HEADERS = (b"", b"<134>Dec 18 08:00:00 ws-1 monster: ", b"<134>1 2017-12-18T08:00:00Z ws-1 monster - - - ")
 DETECT = ("--detect", "exfiltration,signers", "--exfiltration_bytes", "20000000", "--window", "1m")
 
 
@@ -41,24 +50,75 @@ def lines() -> list[bytes]:
     return found
 
 
+def panels_show(url: str, prefix: str, documents: Rows) -> None:
+    """Every panel, and of those that the generator counts, too, its numbers."""
+    shown = {panel.name: panel_numbers(url, prefix, panel, documents) for panel in MONSTER_AGENT.panels}
+    answer = generator.answer(documents)
+
+    def joined(panel: str, number: int = 0) -> dict[str, float]:
+        return {"|".join(map(str, keys)): numbers[number] for keys, numbers in shown[panel].items()}
+
+    assert shown["events"] == {(): [answer["total"]]}
+    assert joined("hosts") == answer["host_key|EventID"]
+    assert (joined("files") | joined("registry")).items() <= answer["event_type"].items()
+    windows = {keys: numbers for keys, numbers in shown["exfiltration"].items() if any(numbers[1:])}
+    for number, name in ((1, "sent"), (2, "received")):
+        found = {f"{at[:19]}Z|{host}": numbers[number] for (host, at), numbers in windows.items()}
+        assert found == answer[name]
+
+
+def located(documents: Rows) -> Rows:
+    """With the places of addresses, by the files of places()."""
+    geo = {
+        mmdb.IN_SEOUL: mmdb.SEOUL_GEO,
+        mmdb.IN_BERLIN: mmdb.BERLIN_GEO,
+        mmdb.IN_SIX: {"country_code": "IE", "country": "Ireland"},
+    }
+    return [
+        document | {"DestinationGeoip": geo[at]} if (at := document.get("remote_ip")) in geo else document
+        for document in documents
+    ]
+
+
+def places(folder: Path) -> tuple[str, ...]:
+    return "--geoip", mmdb.nested(folder / "a.mmdb"), "--geoip", mmdb.flat(folder / "b.mmdb")
+
+
 def test_documents_in_an_index_are_the_generators_and_a_second_run_adds_none(search: Server, tmp_path: Path) -> None:
-    """The numbers of panels with them; the generator's address is a place."""
+    """From files; every panel's numbers with them."""
     prefix = ("--index", search.url, "--index_prefix", "m-")
     assert main(["index", "setup", *prefix]) == 0
-    path = archive(tmp_path, b"\n".join(record.line for record in MADE))
-    wanted = by_uid([record.document for record in MADE])
+    path = archive(tmp_path, tsv(*AROUND))
+    wanted = by_uid(located([record.document for record in AROUND]))
     for again in ("a", "b"):
-        run(tmp_path / again, path, options=prefix)
-        assert stored(search, "m-monster-*") == wanted
-    terms = {"size": 0, "aggs": {"found": {"terms": {"field": "event_type", "size": 100}}}}
-    found = asked(search, "m-monster-*", terms)["aggregations"]["found"]["buckets"]
-    answer = generator.answer(wanted.values())
-    assert {bucket["key"]: bucket["doc_count"] for bucket in found} == answer["event_type"]
-    sums = {name: {"sum": {"field": name}} for name in ("SendBytes", "RecvBytes")}
-    by_host = {"size": 0, "query": {"range": {"EventID": {"gte": 3500, "lte": 3503}}}, "aggs": sums}
-    sent = asked(search, "m-monster-*", by_host)["aggregations"]
-    assert sent["SendBytes"]["value"] == sum(answer["sent"].values())
-    assert sent["RecvBytes"]["value"] == sum(answer["received"].values())
+        run(tmp_path / again, path, options=(*prefix, *places(tmp_path)))
+        assert stored(search.url, "m-monster-*") == wanted
+    panels_show(search.url, "m-", list(wanted.values()))
+
+
+def test_from_datagrams_over_kafka_and_flink_to_the_panels_of_an_index(stack: Stack, tmp_path: Path) -> None:
+    """The whole way; the same records out of files add nothing to it."""
+    at = stack.up(search=["opensearch"])
+    prefix = f"way{uuid4().hex[:8]}-"
+    options = ("--index", at.opensearch or "", "--index_prefix", prefix, *places(tmp_path))
+    wanted = by_uid(located([record.document for record in AROUND]))
+    huntbeam(at, "index", "setup", *options[:4])
+    with (
+        streaming(at, *options, *QUICK, command="monster") as (job, _),
+        collecting(at.kafka, tmp_path, "--topic", job.topic) as collector,
+    ):
+        sent = [HEADERS[number % 3] + record.line for number, record in enumerate(AROUND)] + [b"1500\ttorn"]
+        for begin in range(0, len(sent), 50):
+            collector.datagrams(*sent[begin : begin + 50])
+            time.sleep(0.005)
+        collector.until(taken_udp=len(sent), delivered=len(sent))
+        eventually(lambda: count(at.opensearch or "", f"{prefix}monster-*") >= len(wanted))
+        job.await_rows("dead_letters", 1)
+        assert valid(job.rows("monster_events")) == wanted
+    assert stored(at.opensearch or "", f"{prefix}monster-*") == wanted
+    panels_show(at.opensearch or "", prefix, list(wanted.values()))
+    run(tmp_path / "again", archive(tmp_path, gzip.compress(tsv(*AROUND)), "in.tsv.gz"), options=options)
+    assert stored(at.opensearch or "", f"{prefix}monster-*") == wanted
 
 
 def test_a_job_on_flink_gives_the_rows_of_files(stack: Stack, tmp_path: Path) -> None:

@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-import ipaddress
 import json
 import random
 import threading
 import time
-from collections import Counter
-from collections.abc import Mapping, Sequence
-from fnmatch import fnmatchcase
-from itertools import product
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,10 +16,8 @@ from apache_beam.testing.test_pipeline import TestPipeline
 from apache_beam.testing.util import assert_that, equal_to
 
 from huntbeam.runners.cli import main
-from huntbeam.runners.search.panel_queries import aggregations, query
-from huntbeam.runners.search.templates import Layout
 from huntbeam.schemas import streams
-from huntbeam.schemas.panels import DASHBOARDS, AnyOf, Between, Condition, Like, Not, OneOf, Over, Panel, Shape, Split
+from huntbeam.schemas.panels import DASHBOARDS, Panel
 from huntbeam.schemas.record import Kind, columns
 from huntbeam.schemas.search import indexable, target
 from huntbeam.schemas.streams import STREAMS
@@ -32,6 +26,8 @@ from huntbeam.transforms.search_http import SearchClient, SearchServer, Unreacha
 from huntbeam.transforms.search_index import WriteToSearchIndex
 from huntbeam.transforms.search_writer import Writer
 from tests.conftest import Rows, run_replay
+from tests.e2e.indexes import asked, stored
+from tests.e2e.panels import panel_numbers
 from tests.e2e.search import Server
 from tests.events import CONNECT, CONNECT_DATA, CREATE, wlb7
 
@@ -43,22 +39,6 @@ PATIENCE = 60.0
 
 def client(search: Server) -> SearchClient:
     return SearchClient(SearchServer(search.url))
-
-
-def asked(search: Server, index: str, body: dict[str, Any]) -> dict[str, Any]:
-    """A search over all that was written up to now."""
-    one = client(search)
-    one.request("POST", f"/{index}/_refresh")
-    answer = one.request("POST", f"/{index}/_search", json.dumps({"track_total_hits": True, **body}).encode())
-    assert answer.status == 200, answer.body
-    found: dict[str, Any] = answer.json()
-    return found
-
-
-def stored(search: Server, index: str) -> dict[str, dict[str, Any]]:
-    """Documents by id."""
-    hits = asked(search, index, {"size": 10_000})["hits"]["hits"]
-    return {hit["_id"]: hit["_source"] for hit in hits}
 
 
 def archive(tmp_path: Path, connects: int, **last: str) -> Path:
@@ -102,15 +82,15 @@ def test_documents_equal_the_rows_and_a_second_run_adds_none(search: Server, tmp
     assert main(["index", "setup", *prefix]) == 0
     path = archive(tmp_path, 2_000)
     rows = run_replay(tmp_path / "out", path, options=tuple(prefix))
-    joins, windows = stored(search, "run-sysmon-join-*"), stored(search, "run-sysmon-windows-*")
+    joins, windows = stored(search.url, "run-sysmon-join-*"), stored(search.url, "run-sysmon-windows-*")
     assert joins == {row["event_uid"]: row for row in rows[streams.JOIN]}
     assert windows == {row["event_uid"]: row for row in rows[streams.WINDOW_COUNTS]}
     assert len(joins) == 2_000
     run_replay(tmp_path / "again", path, options=tuple(prefix))
-    assert stored(search, "run-sysmon-join-*") == joins
-    assert stored(search, "run-sysmon-windows-*") == windows
+    assert stored(search.url, "run-sysmon-join-*") == joins
+    assert stored(search.url, "run-sysmon-windows-*") == windows
     near = {"query": {"term": {"dst_ip_addr": "198.51.100.0/24"}}}
-    assert asked(search, "run-sysmon-join-*", near)["hits"]["total"]["value"] == 2_000
+    assert asked(search.url, "run-sysmon-join-*", near)["hits"]["total"]["value"] == 2_000
 
 
 def test_keys_of_ones_own_counters_are_found_and_a_bad_one_does_no_harm(search: Server) -> None:
@@ -123,7 +103,7 @@ def test_keys_of_ones_own_counters_are_found_and_a_bad_one_does_no_harm(search: 
     assert Writer(client(search), PATIENCE).write(found) == Written(stored=2)
     for field, wanted, count in (("own", "x", 1), ("bytes", 7, 1), ("dst_ip_addr", "10.0.0.0/8", 1), ("own", "y", 1)):
         body = {"query": {"term": {f"key.{field}": wanted}}}
-        assert asked(search, "keys-sysmon-windows-*", body)["hits"]["total"]["value"] == count
+        assert asked(search.url, "keys-sysmon-windows-*", body)["hits"]["total"]["value"] == count
 
 
 def test_a_bad_address_is_one_dead_letter(search: Server, tmp_path: Path) -> None:
@@ -133,7 +113,7 @@ def test_a_bad_address_is_one_dead_letter(search: Server, tmp_path: Path) -> Non
     bad = next(row for row in rows[streams.JOIN] if row["dst_ip_addr"] == "no address")
     (dead,) = rows[streams.DEAD_LETTERS]
     assert "field dst_ip_addr (ip): " in dead["message"]
-    joins = stored(search, "bad-sysmon-join-*")
+    joins = stored(search.url, "bad-sysmon-join-*")
     assert len(joins) == 49
     assert bad["event_uid"] not in joins
 
@@ -148,7 +128,7 @@ def test_a_higher_version_wins_whatever_the_order(search: Server) -> None:
     assert writer.write([revision(1)]) == Written(superseded=1)
     assert writer.write([revision(2)]) == Written(superseded=1)
     assert writer.write([revision(5)]) == Written(stored=1)
-    assert stored(search, "versions-x") == {"one": {"revision": 5}}
+    assert stored(search.url, "versions-x") == {"one": {"revision": 5}}
 
 
 def _slowly(part: int, each: int) -> list[Document]:
@@ -186,7 +166,7 @@ def test_a_server_that_is_away_for_30_s_while_documents_come_has_each_of_them_on
         assert_that(written | beam.CombineGlobally(sum, Written()), equal_to([Written(stored=parts * each)]))
     away.join()
     assert time.monotonic() - began > AWAY
-    assert stored(search, "away-x").keys() == {f"{part}-{n}" for part in range(parts) for n in range(each)}
+    assert stored(search.url, "away-x").keys() == {f"{part}-{n}" for part in range(parts) for n in range(each)}
 
 
 VALUES: dict[str, Sequence[Any]] = {
@@ -247,78 +227,6 @@ def filled(search: Server) -> dict[str, Rows]:
     return found
 
 
-def value(row: Mapping[str, Any], path: str) -> Any:
-    found: Any = row
-    for name in path.split("."):
-        found = found.get(name) if isinstance(found, Mapping) else None
-    return found
-
-
-def holds(row: Mapping[str, Any], condition: Condition) -> bool:
-    match condition:
-        case AnyOf(some):
-            return any(holds(row, one) for one in some)
-        case Not(of):
-            return not holds(row, of)
-        case OneOf(field, values):
-            return any(same(value(row, field), one) for one in values)
-        case Between(field, low, high):
-            return value(row, field) is not None and low <= value(row, field) <= high
-        case Like(field, pattern):
-            return value(row, field) is not None and fnmatchcase(value(row, field), pattern)
-
-
-def same(found: Any, wanted: Any) -> bool:
-    if isinstance(wanted, str) and "/" in wanted and found is not None:
-        return ipaddress.ip_address(found) in ipaddress.ip_network(wanted)
-    return bool(found == wanted)
-
-
-def bucket(row: Mapping[str, Any], split: Split | Over) -> list[Any]:
-    found = value(row, split.field)
-    if isinstance(split, Over):
-        return [] if found is None else [f"{found[:13]}:00:00.000Z"]
-    return found if isinstance(found, list) else [] if found is None else [found]
-
-
-def expected(panel: Panel, rows: Rows, splits: Sequence[Split | Over]) -> dict[tuple[Any, ...], list[float]]:
-    """By the buckets' keys: how many documents, and the sums."""
-    counts: dict[tuple[Any, ...], list[float]] = {}
-    for row in rows:
-        for keys in product(*(bucket(row, split) for split in splits)):
-            found = counts.setdefault(keys, [0] * (1 + len(panel.sums)))
-            found[0] += 1
-            for number, field in enumerate(panel.sums, 1):
-                found[number] += value(row, field) or 0
-    return counts
-
-
-def answered(panel: Panel, found: Mapping[str, Any], depth: int) -> dict[tuple[Any, ...], list[float]]:
-    """The same out of an answer's aggregations."""
-    if not depth:
-        count = [found["doc_count"], *(found[str(number)]["value"] for number in range(1, len(panel.sums) + 1))]
-        return {(): count}
-    (splitted,) = (part for part in found.values() if isinstance(part, dict) and "buckets" in part)
-    counts = {}
-    for one in splitted["buckets"]:
-        key = one.get("key_as_string", one["key"])
-        key = {"true": True, "false": False}.get(key, key) if isinstance(one["key"], int) and key != one["key"] else key
-        counts |= {(key, *rest): of for rest, of in answered(panel, one, depth - 1).items()}
-    return counts
-
-
 @pytest.mark.parametrize("panel", BOARD_PANELS)
 def test_a_panel_shows_the_numbers(search: Server, filled: dict[str, Rows], panel: Panel) -> None:
-    rows = [row for row in filled[panel.stream] if all(holds(row, condition) for condition in panel.where)]
-    assert rows
-    index = Layout("panels-").pattern(panel.stream)
-    found = asked(search, index, {"size": 0, "query": query(panel.where), "aggs": aggregations(panel)})
-    assert found["hits"]["total"]["value"] == len(rows)
-    if panel.shape is Shape.MAP:
-        places = Counter(str(value(row, panel.splits[0].field)) for row in rows if value(row, panel.splits[0].field))
-        cells = [cell["doc_count"] for cell in found["aggregations"]["grid"]["buckets"]]
-        assert sorted(cells) == sorted(places.values()) != []
-    elif panel.splits:
-        splits = (*panel.splits, Over(target(panel.stream).time)) if panel.shape is Shape.RATIO else panel.splits
-        numbers = answered(panel, found["aggregations"], len(splits))
-        assert numbers == expected(panel, rows, splits) != {}
+    assert panel_numbers(search.url, "panels-", panel, filled[panel.stream])

@@ -11,7 +11,7 @@ import pytest
 from huntbeam.runners.stack.stack import Stack
 from huntbeam.schemas import streams
 from huntbeam.schemas.streams import JOIN, WINDOW_COUNTS
-from huntbeam.transforms.search_http import SearchClient, SearchServer
+from tests.e2e.indexes import stored
 from tests.e2e.jobs import QUICK, SHORT, eventually, feeding, huntbeam, streaming
 from tests.events import CONNECT, CONNECT_DATA, CREATE, wlb7
 
@@ -28,13 +28,6 @@ def values() -> list[bytes]:
     ]
     facts[-1] = facts[-1]._replace(data=facts[-1].data | {"DestinationIp": "no address"})
     return [json.dumps(wlb7(fact)).encode() for fact in (CREATE, *facts)]
-
-
-def stored(url: str, index: str) -> dict[str, dict[str, Any]]:
-    client = SearchClient(SearchServer(url))
-    client.request("POST", f"/{index}/_refresh")
-    answer = client.request("GET", f"/{index}/_search?size=10000").json() or {}
-    return {hit["_id"]: hit["_source"] for hit in answer.get("hits", {}).get("hits", [])}
 
 
 def plain(row: dict[str, Any]) -> dict[str, Any]:

@@ -141,6 +141,8 @@ def as_asked(aggs: list[dict[str, Any]]) -> dict[str, Any]:
         else:
             order = {"1" if sums else "_count": parameters["order"]}
             bucket = {"field": parameters["field"], "size": parameters["size"], "order": order}
+            if parameters["missingBucket"]:
+                bucket["missing"] = "__missing__"
             inner = {**summed, **inner}
         inner = {split["id"]: {split["type"]: bucket, **({"aggs": inner} if inner else {})}}
     return inner
@@ -161,6 +163,15 @@ def test_conditions_as_the_server_takes_them() -> None:
             }
         },
     ]
+
+
+def test_programs_without_a_signer_are_among_those_whose_signer_is_not_trusted() -> None:
+    board = DASHBOARDS[0]
+    signers = next(panel for panel in board.panels if panel.name == "signers")
+    by_signer = aggregations(signers)["2"]["aggs"]["3"]
+    assert by_signer["terms"]["missing"] == "__missing__"
+    state = json.loads(BY_ID["visualization", "huntbeam-monster-signers"]["attributes"]["visState"])
+    assert state["aggs"][2]["params"]["missingBucketLabel"] == "not signed"
 
 
 def test_a_list_asks_for_no_numbers() -> None:

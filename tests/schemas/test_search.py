@@ -19,6 +19,7 @@ from huntbeam.schemas.panels import (
     Over,
     Panel,
     Shape,
+    Split,
 )
 from huntbeam.schemas.search import USUAL, indexable, mapping, target
 from huntbeam.schemas.streams import STREAMS
@@ -83,6 +84,8 @@ def test_a_panel_shows_fields_that_there_are(board: Dashboard, panel: Panel) -> 
         assert field_type(panel.stream, field) != "object"
     assert {field_type(panel.stream, field) for field in panel.sums} <= {"long", "double"}
     assert all(field_type(panel.stream, s.field) == "date" for s in panel.splits if isinstance(s, Over))
+    texts = [split.field for split in panel.splits if isinstance(split, Split) and split.missing]
+    assert all(field_type(panel.stream, field) == "keyword" for field in texts)
     if panel.shape is Shape.MAP:
         assert field_type(panel.stream, panel.splits[0].field) == "geo_point"
 
