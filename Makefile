@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: help setup lint format types test fuzz e2e e2e-full bench bench-memory bench-sigma bench-sigma-replay bench-stream bench-report soak demo clean
+.PHONY: help setup lint format types test fuzz e2e e2e-full bench bench-memory bench-sigma bench-sigma-replay bench-stream bench-report soak demo demo-monster clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z0-9_-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -67,6 +67,9 @@ soak: setup ## the stream for ten minutes at a steady rate: does anything grow
 
 demo: setup ## replay the sample and print the join
 	@$(BIN)/python benchmarks/demo.py
+
+demo-monster: setup ## Monster Agent's way: syslog, Kafka, Flink, OpenSearch, panels (Java 17, Maven)
+	@$(BIN)/python benchmarks/demo_monster.py
 
 clean: ## remove everything that make made
 	rm -rf $(VENV) .bench .build build out .pytest_cache .mypy_cache .ruff_cache .hypothesis *.egg-info

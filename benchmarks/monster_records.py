@@ -73,7 +73,7 @@ class Record(NamedTuple):
 def records(
     count: int, layouts: Iterable[Layout] = tuple(Layout), seed: int = 7, remotes: Sequence[str] = REMOTES
 ) -> Iterator[Record]:
-    """Every event id of the layouts in turn, so that `count` of at least 52 has each of them. Connects go to `remotes`."""
+    """Every event id of the layouts in turn, so that 52 records have each of them. Connects go to `remotes`."""
     kinds = [(layout, event_id, event) for layout in layouts for event_id, event in events(layout).items()]
     chance = random.Random(seed)  # noqa: S311 - the same each time is what is asked for
     for number in range(count):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from huntbeam.schemas.panels import AnyOf, Between, Condition, Like, Not, OneOf, Over, Panel, Shape, Split
@@ -12,6 +12,8 @@ GRID = "grid"
 PRECISION = 4  # of a geohash: cells of 39 by 20 km
 MISSING = "__missing__"  # what Kibana calls documents without a field in what it asks, to show a label in its place
 _CELLS = 2_000
+
+Numbers = dict[tuple[Any, ...], list[float]]
 
 
 def query(conditions: Sequence[Condition]) -> dict[str, Any]:
@@ -49,6 +51,31 @@ def aggregations(panel: Panel, interval: Any = "1h") -> dict[str, Any]:
             time = Over(target(panel.stream).time)
             return _nested(panel, (*panel.splits, time), interval)
     return _nested(panel, panel.splits, interval)
+
+
+def numbers(panel: Panel, answer: Mapping[str, Any]) -> Numbers:
+    """What aggregations() were answered, of a panel that has splits and is no map: by the keys of buckets, in the
+    order of the answer, how many documents there are, and the sums. Keys are texts, numbers or true and false.
+    """
+    depth = len(panel.splits) + (panel.shape is Shape.RATIO)
+    return _numbers(answer, depth, len(panel.sums))
+
+
+def _numbers(found: Mapping[str, Any], depth: int, sums: int) -> Numbers:
+    if not depth:
+        return {(): [found["doc_count"], *(found[str(number)]["value"] for number in range(1, sums + 1))]}
+    (splitted,) = (part for part in found.values() if isinstance(part, dict) and "buckets" in part)
+    return {
+        (_key(bucket), *rest): of
+        for bucket in splitted["buckets"]
+        for rest, of in _numbers(bucket, depth - 1, sums).items()
+    }
+
+
+def _key(bucket: Mapping[str, Any]) -> Any:
+    """A time as text; true and false, which a server numbers."""
+    key = bucket.get("key_as_string", bucket["key"])
+    return {"true": True, "false": False}.get(key, key) if isinstance(bucket["key"], int) else key
 
 
 def _nested(panel: Panel, splits: Sequence[Split | Over], interval: Any) -> dict[str, Any]:

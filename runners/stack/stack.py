@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import shutil
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -15,7 +15,7 @@ import msgspec
 from huntbeam.runners.folders import cache_folder, folder_in, state_folder
 from huntbeam.runners.stack import processes, state
 from huntbeam.runners.stack.java import find_java
-from huntbeam.runners.stack.parts import Say, fetch, fetch_search
+from huntbeam.runners.stack.parts import Say, fetch, fetch_search, parts, search_jars
 from huntbeam.runners.stack.processes import Running
 from huntbeam.runners.stack.services import NAMES, PORT_OF, Layout, Service, address, services
 from huntbeam.runners.stack.state import Settings, State
@@ -76,6 +76,19 @@ def running_addresses(home: Path | None = None) -> Addresses | None:
     """The addresses of the stack at `home`; None when none of its parts runs."""
     stack = Stack(home)
     return stack.addresses() if any(part.pid for part in stack.status()) else None
+
+
+def lacking(search: Sequence[str] = (), cache: Path | None = None) -> str | None:
+    """What this machine lacks to start a stack, with search servers if wanted: one sentence; None: nothing."""
+    try:
+        find_java()
+    except UnusableError as error:
+        return str(error)
+    cache = cache or default_cache()
+    folders = [*parts(cache, None), *(search_jars(cache, name) for name in search)]
+    if shutil.which("mvn") is None and not all(folder.exists() for folder in folders):
+        return "Maven is missing (Debian: maven), and the cache does not hold the stack's jars yet"
+    return None
 
 
 class Stack:
@@ -189,10 +202,10 @@ class Stack:
     def _start(self, names: Iterable[str], found: State, java: str) -> None:
         jar = found.settings.job_server_jar
         cache = Path(found.settings.cache)
-        parts = fetch(cache, Path(jar) if jar else None, self._say)
-        search_jars = {name: fetch_search(cache, name, self._say) for name in found.settings.search}
+        jars = fetch(cache, Path(jar) if jar else None, self._say)
+        of_search = {name: fetch_search(cache, name, self._say) for name in found.settings.search}
         self._layout.make()
-        every = services(found.settings, self._layout, parts, search_jars, java)
+        every = services(found.settings, self._layout, jars, of_search, java)
         running = {name: run for name, run in found.processes.items() if processes.alive(run)}
         before = found.processes
         started: list[Running] = []

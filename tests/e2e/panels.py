@@ -10,7 +10,7 @@ from fnmatch import fnmatchcase
 from itertools import product
 from typing import Any
 
-from huntbeam.runners.search.panel_queries import MISSING, aggregations, query
+from huntbeam.runners.search.panel_queries import MISSING, Numbers, aggregations, numbers, query
 from huntbeam.runners.search.templates import Layout
 from huntbeam.schemas.panels import AnyOf, Between, Condition, Like, Not, OneOf, Over, Panel, Shape, Split
 from huntbeam.schemas.search import target
@@ -19,8 +19,6 @@ from tests.e2e.indexes import asked
 
 INTERVAL, WIDTH = "5m", timedelta(minutes=5)  # of buckets of time
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-
-Numbers = dict[tuple[Any, ...], list[float]]  # by the buckets' keys: how many documents, and the sums
 
 
 def panel_numbers(url: str, prefix: str, panel: Panel, documents: Rows) -> Numbers:
@@ -37,7 +35,7 @@ def panel_numbers(url: str, prefix: str, panel: Panel, documents: Rows) -> Numbe
         assert sorted(cells) == sorted(places.values()) != []
     elif panel.splits:
         splits = (*panel.splits, Over(target(panel.stream).time)) if panel.shape is Shape.RATIO else panel.splits
-        shown = _answered(panel, found["aggregations"], len(splits))
+        shown = numbers(panel, found["aggregations"])
         _assert_top(shown, _expected(panel, rows, splits), splits, by=_order(panel))
         return shown
     return {(): [total]}
@@ -91,18 +89,6 @@ def _expected(panel: Panel, rows: Rows, splits: Sequence[Split | Over]) -> Numbe
     return counts
 
 
-def _answered(panel: Panel, found: Mapping[str, Any], depth: int) -> Numbers:
-    if not depth:
-        return {(): [found["doc_count"], *(found[str(number)]["value"] for number in range(1, len(panel.sums) + 1))]}
-    (splitted,) = (part for part in found.values() if isinstance(part, dict) and "buckets" in part)
-    counts: Numbers = {}
-    for one in splitted["buckets"]:
-        key = one.get("key_as_string", one["key"])
-        key = {"true": True, "false": False}.get(key, key) if isinstance(one["key"], int) and key != one["key"] else key
-        counts |= {(key, *rest): of for rest, of in _answered(panel, one, depth - 1).items()}
-    return counts
-
-
 def _order(panel: Panel) -> int:
     """Which number the buckets are ordered by."""
     return 1 if panel.sums and panel.shape is not Shape.RATIO else 0
@@ -114,8 +100,8 @@ def _assert_top(shown: Numbers, every: Numbers, splits: Sequence[Split | Over], 
         assert shown == every
         return
     totals: Counter[Any] = Counter()
-    for keys, numbers in every.items():
-        totals[keys[0]] += numbers[by]  # type: ignore[assignment]  # sums are whole numbers
+    for keys, of in every.items():
+        totals[keys[0]] += of[by]  # type: ignore[assignment]  # sums are whole numbers
     chosen = {keys[0] for keys in shown}
     size = splits[0].size if isinstance(splits[0], Split) else len(totals)
     assert len(chosen) == min(size, len(totals)) > 0
@@ -125,5 +111,5 @@ def _assert_top(shown: Numbers, every: Numbers, splits: Sequence[Split | Over], 
         _assert_top(_below(shown, key), _below(every, key), splits[1:], by)
 
 
-def _below(numbers: Numbers, key: Any) -> Numbers:
-    return {keys[1:]: of for keys, of in numbers.items() if keys[0] == key}
+def _below(every: Numbers, key: Any) -> Numbers:
+    return {keys[1:]: of for keys, of in every.items() if keys[0] == key}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,12 +10,11 @@ import pytest
 
 from huntbeam.runners.stack import processes, state
 from huntbeam.runners.stack.java import find_java
-from huntbeam.runners.stack.parts import fetch_search, search_jars
+from huntbeam.runners.stack.parts import fetch_search
 from huntbeam.runners.stack.processes import Running
 from huntbeam.runners.stack.services import Layout, search_service
-from huntbeam.runners.stack.stack import default_cache
+from huntbeam.runners.stack.stack import default_cache, lacking
 from huntbeam.runners.stack.state import Settings
-from huntbeam.schemas.errors import UnusableError
 
 
 class Server:
@@ -52,12 +50,8 @@ class Server:
 @pytest.fixture(scope="module", params=state.SEARCH)
 def search(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """Each of the servers, one at a time."""
-    try:
-        find_java()
-    except UnusableError as error:
-        pytest.skip(str(error))
-    if not search_jars(default_cache(), request.param).exists() and shutil.which("mvn") is None:
-        pytest.skip("Maven is missing, and the cache does not hold the server's jars yet")
+    if missing := lacking([request.param]):
+        pytest.skip(missing)
     server = Server(request.param, tmp_path_factory.mktemp(request.param))
     server.start()
     yield server

@@ -2,28 +2,19 @@
 
 from __future__ import annotations
 
-import shutil
 import socket
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from huntbeam.runners.stack.java import find_java
-from huntbeam.runners.stack.parts import parts
-from huntbeam.runners.stack.stack import Stack, default_cache
-from huntbeam.schemas.errors import UnusableError
+from huntbeam.runners.stack.stack import Stack, lacking
 
 
-def need_stack() -> None:
+def need_stack(*search: str) -> None:
     """Skips where a stack cannot be started."""
-    try:
-        find_java()
-    except UnusableError as error:
-        pytest.skip(str(error))
-    fetched = all(part.exists() for part in parts(default_cache(), None))
-    if not fetched and shutil.which("mvn") is None:
-        pytest.skip("Maven is missing, and the cache does not hold the stack's jars yet")
+    if missing := lacking(search):
+        pytest.skip(missing)
 
 
 PASSWORD = 'p4ss "word" \\ ${x}'  # noqa: S105 - what quoting and references could go wrong on

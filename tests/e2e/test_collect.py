@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import random
 import time
+from base64 import b64decode
 from collections import Counter
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from huntbeam.runners.collect.delivery import Delivery
 from huntbeam.runners.collect.spool import Place
 from huntbeam.runners.stack.stack import Stack
 from tests.collecting import collecting
+from tests.e2e.jobs import huntbeam
 from tests.e2e.topics import PATIENCE, make, received, running, topics
 from tests.test_synthesize import load as load_script
 
@@ -58,7 +60,7 @@ def test_headers_can_be_kept(kafka: str, tmp_path: Path) -> None:
         assert sorted(values(kafka, topic)) == [b"1501\tk", b"<13>1500\tk"]
 
 
-def test_garbage_goes_on_as_it_is_and_the_collector_lives(kafka: str, tmp_path: Path) -> None:
+def test_garbage_goes_on_as_it_is_and_becomes_dead_letters(stack: Stack, kafka: str, tmp_path: Path) -> None:
     choose = random.Random(7)  # noqa: S311 - a test that can be run again
     kinds = [
         lambda: b"",
@@ -86,6 +88,12 @@ def test_garbage_goes_on_as_it_is_and_the_collector_lives(kafka: str, tmp_path: 
         collector.stop()
         wanted = Counter([s for s in sent if s] + [b"\xff" * 262_144, b"torn", b"1500\tstill there"])
         assert Counter(values(kafka, topic)) == wanted
+        prefix = f"{topic}_"
+        argv = ("monster", "--input_topic", topic, "--topic_prefix", prefix, "--on", "direct")
+        huntbeam(stack.addresses(), *argv)
+        letters = Counter(b64decode(json.loads(row)["raw_b64"]) for row in values(kafka, f"{prefix}DEAD_LETTERS"))
+        assert letters == Counter({raw: count for raw, count in wanted.items() if not raw.isspace()})
+        assert letters.total() > 7_000
 
 
 def test_while_kafka_is_away_records_wait_on_disk_and_keep_their_order(

@@ -38,5 +38,6 @@ def test_20000_datagrams_a_second_for_a_minute(stack: Stack, kafka: str, tmp_pat
         counts = collector.counts
         assert sent == 1_200_000
         assert counts["taken_udp"] + counts["kernel_drops"] == sent
-        assert counts["delivered"] + counts["dropped"] == counts["taken_udp"]
+        assert counts["dropped"] == 0  # the spool is large enough
+        assert counts["delivered"] == counts["taken_udp"]
         assert sum(ends(kafka, topic)) == counts["delivered"]

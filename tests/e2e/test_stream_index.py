@@ -10,14 +10,17 @@ import pytest
 
 from huntbeam.runners.stack.stack import Stack
 from huntbeam.schemas import streams
+from huntbeam.schemas.search import MONSTER
 from huntbeam.schemas.streams import JOIN, WINDOW_COUNTS
-from tests.e2e.indexes import stored
+from tests.e2e.indexes import count, stored
 from tests.e2e.jobs import QUICK, SHORT, eventually, feeding, huntbeam, streaming
 from tests.events import CONNECT, CONNECT_DATA, CREATE, wlb7
+from tests.monster import by_uid, generator
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(900)]
 
 CONNECTS = 4_000
+RECORDS = 5_200
 AWAY = 30.0  # seconds
 
 
@@ -55,6 +58,25 @@ def test_a_stream_loses_nothing_while_the_server_is_away_and_writes_nothing_twic
         assert (dead["step"], dead["error_class"]) == ("index", "DocumentRefused")
         eventually(lambda: counted(job.rows(WINDOW_COUNTS)) == CONNECTS)  # the last window closes later
         eventually(lambda: windows(job.rows(WINDOW_COUNTS)) == stored(url, f"{prefix}sysmon-windows-*"))
+
+
+def test_monster_agents_documents_are_there_once_each_after_the_server_was_away(stack: Stack) -> None:
+    at = stack.up(search=["opensearch"])
+    url, index = at.opensearch or "", "away-monster-*"
+    made = list(generator.records(RECORDS))
+    options = ("--index", url, "--index_prefix", "away-")
+    huntbeam(at, "index", "setup", *options)
+    with streaming(at, *QUICK, *options, command="monster") as (job, feeder):
+        with feeding(feeder, [record.line for record in made], per_second=120):
+            eventually(lambda: count(url, index) > 100)
+            stack.stop("opensearch")
+            time.sleep(AWAY)
+            stack.start("opensearch")
+        eventually(lambda: count(url, index) >= RECORDS)
+        job.await_rows(MONSTER, RECORDS)
+        wanted = by_uid([record.document for record in made])
+        assert stored(url, index) == {row["event_uid"]: plain(row) for row in job.rows(MONSTER)} == wanted
+        assert job.rows(streams.DEAD_LETTERS) == []
 
 
 def counted(rows: list[dict[str, Any]]) -> int:

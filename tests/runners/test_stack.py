@@ -19,10 +19,10 @@ import pytest
 from huntbeam.runners.cli import main
 from huntbeam.runners.stack import broker, flink, processes, search, state, versions
 from huntbeam.runners.stack.java import find_java
-from huntbeam.runners.stack.parts import Parts, fetch, parts, pom
+from huntbeam.runners.stack.parts import Parts, fetch, parts, pom, search_jars
 from huntbeam.runners.stack.processes import Running
 from huntbeam.runners.stack.services import NAMES, PORT_OF
-from huntbeam.runners.stack.stack import Stack, last_words, running_addresses
+from huntbeam.runners.stack.stack import Stack, lacking, last_words, running_addresses
 from huntbeam.runners.stack.state import PORTS, SEARCH, Settings, State
 from huntbeam.schemas.errors import UnusableError
 from huntbeam.transforms.locks import locked
@@ -289,6 +289,20 @@ class TestParts:
         monkeypatch.setenv("PATH", str(tmp_path))
         with pytest.raises(UnusableError, match=r"^Maven is missing: .* install it"):
             fetch(tmp_path / "cache", None, lambda _: None)
+
+
+def test_what_a_machine_lacks_is_one_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("JAVA_HOME", raising=False)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert "Java is missing" in (lacking(cache=tmp_path) or "")
+    program(tmp_path / "java", "#!/bin/sh\necho 'openjdk version \"17.0.1\"' >&2\n")
+    assert "Maven is missing" in (lacking(cache=tmp_path) or "")
+    for folder in parts(tmp_path, None):
+        folder.mkdir()
+    assert lacking(cache=tmp_path) is None
+    assert "Maven is missing" in (lacking(["opensearch"], tmp_path) or "")
+    search_jars(tmp_path, "opensearch").mkdir()
+    assert lacking(["opensearch"], tmp_path) is None
 
 
 class TestJava:
