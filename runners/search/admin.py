@@ -65,7 +65,8 @@ def remove(client: SearchClient, version: Version, layout: Layout, say: Say, *, 
 
 
 def indexes(client: SearchClient, layout: Layout) -> list[Index]:
-    """The indexes that there are, by name."""
+    """The indexes that there are, by name, with what was written up to now."""
+    client.request("POST", f"/{','.join(layout.patterns())}/_refresh")  # who may not is told what the server counts
     path = f"/_cat/indices/{','.join(layout.patterns())}?format=json&bytes=b&h=index,docs.count,store.size"
     answer = client.request("GET", path)
     if answer.status == _MISSING:

@@ -62,6 +62,10 @@ def test_templates_are_accepted_shown_and_removed(search: Server, capsys: pytest
     found = client(search).request("GET", "/setup-sysmon-join-2026.03.04").json()["setup-sysmon-join-2026.03.04"]
     assert found["settings"]["index"]["number_of_shards"] == "2"
     assert found["mappings"]["properties"]["dst_ip_addr"] == {"type": "ip"}
+    stored_now = client(search).request("PUT", "/setup-sysmon-join-2026.03.04/_doc/1", b"{}")
+    assert stored_now.status == 201
+    assert main(["index", "show", *options]) == 0
+    assert " 1 documents, " in capsys.readouterr().out
     assert main(["index", "remove", *options, "--delete_data"]) == 0
     assert main(["index", "show", *options]) == 0
     lines = capsys.readouterr().out.splitlines()
