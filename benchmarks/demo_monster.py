@@ -29,7 +29,7 @@ from rich.text import Text
 from huntbeam.runners.search.panel_queries import MISSING, aggregations, numbers, query
 from huntbeam.runners.stack.stack import Addresses, Stack, lacking
 from huntbeam.schemas.errors import UnusableError
-from huntbeam.schemas.panels import MONSTER_AGENT, Panel, Shape, Split
+from huntbeam.schemas.panels import MONSTER_AGENT, Over, Panel, Shape, Split
 from huntbeam.transforms.search_http import SearchClient, SearchServer
 
 ROOT = Path(__file__).parent.parent
@@ -80,6 +80,8 @@ def collecting(port: int) -> Iterator[None]:
     with subprocess.Popen([*command(*argv), "--status", str(status)], env=environment()) as process:
         try:
             wait(lambda: status.exists() or process.poll() is not None, "the collector does not listen")
+            if process.poll() is not None:
+                raise UnusableError("the collector ended, as it says above")
             yield
         finally:
             process.terminate()
@@ -128,7 +130,7 @@ def show(client: SearchClient, panel: Panel) -> None:
     columns = ("sent", "received", "ratio") if panel.shape is Shape.RATIO else ("documents",)
     table = Table(*labels, *columns, title=panel.title, title_justify="left")
     for keys, values in list(found.items())[:LINES]:
-        cells = [next_text(key, split) for key, split in zip(keys, panel.splits, strict=False)]
+        cells = [text_of(key, split) for key, split in zip(keys, panel.splits, strict=False)]
         if panel.shape is Shape.RATIO:
             _, out, back = values
             cells += [f"{out:,.0f}", f"{back:,.0f}", f"{out / max(back, 1):.2f}"]
@@ -139,9 +141,9 @@ def show(client: SearchClient, panel: Panel) -> None:
     console.print(table)
 
 
-def next_text(key: Any, split: Any) -> str:
+def text_of(key: Any, split: Split | Over) -> str:
     """A bucket's key as the panel shows it."""
-    return split.missing if key == MISSING else str(key)
+    return split.missing or "" if key == MISSING and isinstance(split, Split) else str(key)
 
 
 def tour(at: Addresses) -> None:

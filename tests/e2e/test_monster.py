@@ -16,7 +16,7 @@ from huntbeam.schemas.panels import MONSTER_AGENT
 from tests import mmdb
 from tests.collecting import collecting
 from tests.conftest import Rows
-from tests.e2e.indexes import count, stored
+from tests.e2e.indexes import asked, count, stored
 from tests.e2e.jobs import QUICK, Feeder, eventually, huntbeam, make_topic, streaming
 from tests.e2e.panels import panel_numbers
 from tests.e2e.search import Server
@@ -61,10 +61,23 @@ def panels_show(url: str, prefix: str, documents: Rows) -> None:
     assert shown["events"] == {(): [answer["total"]]}
     assert joined("hosts") == answer["host_key|EventID"]
     assert (joined("files") | joined("registry")).items() <= answer["event_type"].items()
+    sha2 = next(document["SHA2"] for document in documents if document["EventID"] == 1500)
+    assert found_by(url, prefix, "SHA2", sha2) == sum(document.get("SHA2") == sha2 for document in documents)
+    in_seoul = sum(document.get("remote_ip") == mmdb.IN_SEOUL for document in documents)
+    assert (
+        found_by(url, prefix, "remote_ip", mmdb.SEOUL) == found_by(url, prefix, "remote_ip", mmdb.IN_SEOUL) == in_seoul
+    )
     windows = {keys: numbers for keys, numbers in shown["exfiltration"].items() if any(numbers[1:])}
     for number, name in ((1, "sent"), (2, "received")):
         found = {f"{at[:19]}Z|{host}": numbers[number] for (host, at), numbers in windows.items()}
         assert found == answer[name]
+
+
+def found_by(url: str, prefix: str, field: str, text: str) -> int:
+    """Documents that `field: "text"` in the dashboard's search bar leaves."""
+    body = {"size": 0, "query": {"match_phrase": {field: text}}}
+    total: int = asked(url, f"{prefix}monster-*", body)["hits"]["total"]["value"]
+    return total
 
 
 def located(documents: Rows) -> Rows:
