@@ -23,7 +23,7 @@ setup(
     package_dir={f"huntbeam.{d}": d for d in FOLDERS},
     package_data={
         "huntbeam.rules": ["**/*.yml", "**/*.toml", "**/*.ndjson"],
-        "huntbeam.runners": ["page/*"],  # the report's page: HTML, CSS, scripts, land
+        "huntbeam.runners": ["page/*", "image/metadata-*.json"],  # the report's page; what flex templates ask for
     },
     install_requires=[
         "ahocorasick-rs>=1,<2",  # all literals of thousands of rules in one pass over a value

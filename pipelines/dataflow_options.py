@@ -1,4 +1,4 @@
-"""The options of a run on Google Cloud Dataflow, which replay and stream share. Loads no Beam."""
+"""The options of a run on Google Cloud Dataflow, which replay, stream and monster share. Loads no Beam."""
 
 from __future__ import annotations
 

@@ -133,6 +133,14 @@ class Steps:
 class Wired(Protocol):
     """The steps of a graph of any kind of record, as the ends know them."""
 
+    @property
+    def baseline(self) -> BaselineFile | None:
+        """The file that anomaly rules are judged by, which workers read."""
+
+    @property
+    def geoip(self) -> tuple[str, ...]:
+        """The GeoIP files, which workers read."""
+
     def streams(self) -> list[str]:
         """The streams that the graph puts out."""
 
@@ -160,9 +168,12 @@ def alerting(known: Known | None, depths: int, suppress_ms: int | None, clock: C
     if known is None:
         return Alerting(None, None)
     if clock is None:
-        return Alerting(CorrelateBounded(known, depths), None if suppress_ms is None else SuppressBounded(suppress_ms))
+        return Alerting(
+            CorrelateBounded(known, depths) if depths else None,
+            None if suppress_ms is None else SuppressBounded(suppress_ms),
+        )
     return Alerting(
-        CorrelateUnbounded(known, depths, clock.correlation_wait_ms, clock.allowed_lateness_ms),
+        CorrelateUnbounded(known, depths, clock.correlation_wait_ms, clock.allowed_lateness_ms) if depths else None,
         None if suppress_ms is None else SuppressUnbounded(suppress_ms, known, clock.allowed_lateness_ms),
     )
 

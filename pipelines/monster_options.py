@@ -7,7 +7,7 @@ import re
 from dataclasses import dataclass
 from typing import Any
 
-from huntbeam.pipelines.dataflow_options import DATAFLOW, add_dataflow_arguments
+from huntbeam.pipelines.dataflow_options import add_dataflow_arguments
 from huntbeam.pipelines.index_options import add_index_arguments
 from huntbeam.pipelines.options import (
     AnomalyOptions,
@@ -163,8 +163,6 @@ def monster_options(args: argparse.Namespace) -> MonsterFiles | MonsterTopics:
     """The options as values. Raises OptionError."""
     if bool(args.input) == bool(args.input_topic):
         raise OptionError("name what is read: either files (--input, --output) or topics (--input_topic)")
-    if args.input and args.on == DATAFLOW:
-        raise OptionError("--on dataflow: files are read on this machine; leave --on out")
     if args.input and not args.output:
         raise OptionError("--input needs --output: name the folder for the results")
     settings = _settings(args)

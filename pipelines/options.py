@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from huntbeam.pipelines.counters import Kinds, counter_files, load_counters
@@ -35,6 +34,11 @@ class RuleOptions:
     rule_pipelines: tuple[str, ...]
     rule_cache: str | None
     strict: bool
+
+    @property
+    def rule_files(self) -> tuple[str, ...]:
+        """What the rules are made of: a running job looks whether it changed."""
+        return (*self.rules, *self.rule_pipelines)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -134,7 +138,7 @@ def add_geoip_argument(group: Any) -> None:
         default=[],
         metavar="FILE.mmdb",
         help="say where addresses are (MaxMind's or DB-IP's files; private addresses are left alone); repeatable: what "
-        "one file does not know the next may. On Flink the workers read it under the same path",
+        "one file does not know the next may. gs:// too; on Flink the workers read a file under the same path",
     )
 
 
@@ -142,10 +146,11 @@ def geoip_value(args: argparse.Namespace) -> tuple[str, ...]:
     """The GeoIP files, which can be opened. Raises UnusableError."""
     if not args.geoip:
         return ()
-    from huntbeam.transforms.geoip import Locator
+    from huntbeam.transforms.files import absolute
+    from huntbeam.transforms.geoip import locator
 
-    paths = tuple(str(Path(path).absolute()) for path in args.geoip)
-    Locator(paths)
+    paths = tuple(map(absolute, args.geoip))
+    locator(paths)
     return paths
 
 

@@ -32,6 +32,7 @@ class FileOptions:
     verbose: bool
     index: Indexing | None
     beam: tuple[str, ...]
+    dataflow: DataflowOptions | None  # None: on this machine
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,7 +41,6 @@ class ReplayOptions(StepOptions, FileOptions):
 
     ancestry: int
     report: str | None
-    dataflow: DataflowOptions | None  # None: on this machine
 
 
 REPLAY_EPILOG = f"""\
@@ -137,7 +137,7 @@ def replay_options(args: argparse.Namespace) -> ReplayOptions:
     files, values = file_values(args), step_values(args)
     if args.format != FORMATS[0]:
         refuse_ecs(values["alert_format"], "--format", args.format)
-    return ReplayOptions(**values, **files, ancestry=args.ancestry, report=args.report, dataflow=dataflow_options(args))
+    return ReplayOptions(**values, **files, ancestry=args.ancestry, report=args.report)
 
 
 def file_values(args: argparse.Namespace) -> dict[str, Any]:
@@ -159,6 +159,7 @@ def file_values(args: argparse.Namespace) -> dict[str, Any]:
         "verbose": args.verbose,
         "index": indexing(args, "10m"),
         "beam": tuple(args.beam),
+        "dataflow": dataflow_options(args),
     }
 
 

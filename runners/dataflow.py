@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 import apache_beam as beam
 from apache_beam.options.pipeline_options import PipelineOptions
 from apache_beam.runners.runner import PipelineResult
 
 from huntbeam.pipelines.dataflow_options import DataflowOptions
+from huntbeam.pipelines.graph import Wired
+from huntbeam.pipelines.options import OptionError
 from huntbeam.schemas.errors import UnusableError
 
 MISSING = (
@@ -38,6 +40,19 @@ def beam_options(cloud: DataflowOptions, job_name: str, further: Sequence[str], 
             *further,
         ]
     )
+
+
+def in_buckets(option: str, places: Iterable[str]) -> None:
+    """Raises OptionError for a place that Dataflow's workers do not have."""
+    for place in places:
+        if not place.startswith("gs://"):
+            raise OptionError(f"{option} {place}: Dataflow's workers see gs:// alone")
+
+
+def check_places(steps: Wired) -> None:
+    """The same for the files that steps read while the job runs."""
+    in_buckets("--geoip", steps.geoip)
+    in_buckets("--baseline", [steps.baseline.path] if steps.baseline is not None else [])
 
 
 def submit(options: PipelineOptions, build: Callable[[beam.Pipeline], None]) -> PipelineResult | None:

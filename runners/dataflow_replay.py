@@ -8,33 +8,29 @@ from uuid import uuid4
 
 from apache_beam.io.filesystems import FileSystems
 
-from huntbeam.pipelines.options import OptionError
+from huntbeam.pipelines.dataflow_options import DataflowOptions
 from huntbeam.pipelines.replay import replay
-from huntbeam.pipelines.replay_options import ReplayOptions
+from huntbeam.pipelines.replay_options import FileOptions
 from huntbeam.runners.console import said
-from huntbeam.runners.dataflow import beam_options, say_template, submit
+from huntbeam.runners.dataflow import beam_options, check_places, in_buckets, say_template, submit
 from huntbeam.runners.local_replay import Run, replay_job
-from huntbeam.runners.plans import plan_of
+from huntbeam.runners.replaying import Work
 from huntbeam.runners.search.ready import look
-from huntbeam.runners.steps import steps_of
+from huntbeam.transforms.digests import lines_only
 from huntbeam.transforms.publish import PublishResults, discard, prepare
 from huntbeam.transforms.read import expand, spans
 
 
-def run_dataflow(options: ReplayOptions) -> int | None:
+def run_dataflow(options: FileOptions, cloud: DataflowOptions, work: Work) -> int | None:
     """Submits the job and waits for its end; with a template only writes its graph. Gives the exit code."""
-    cloud = options.dataflow
-    if cloud is None:
-        raise ValueError("the options are not those of a run on Dataflow")
-    for name, places in (("--input", options.input), ("--output", (options.output,))):
-        for place in places:
-            if not place.startswith("gs://"):
-                raise OptionError(f"{name} {place}: Dataflow's workers see gs:// alone")
-    flags = beam_options(cloud, f"huntbeam-replay-{uuid4().hex[:8]}", options.beam, streaming=False)
+    in_buckets("--input", options.input)
+    in_buckets("--output", [options.output])
+    flags = beam_options(cloud, f"huntbeam-{work.command}-{uuid4().hex[:8]}", options.beam, streaming=False)
     FileSystems.set_options(flags)
-    work = spans(expand(options.input))
-    planned = plan_of(options, said(options.quiet), options.since, options.until)
-    run = Run(work, planned.plan, steps_of(options, planned, ancestry=options.ancestry), options.alert_format)
+    files = expand(options.input)
+    planned = work.planned()
+    run = Run(spans(files, lines_only=lines_only(planned.plan)), planned.plan, work.steps(planned), work.alerts)
+    check_places(run.steps)
     if options.index is not None:
         look(options.index, run.steps.streams(), said(options.quiet), cloud=True)
     aside = prepare(options.output, options.overwrite)

@@ -10,7 +10,7 @@ from apache_beam.io.kafka import default_io_expansion_service
 from huntbeam.pipelines.options import OptionError
 from huntbeam.pipelines.stream import Stream, stream
 from huntbeam.pipelines.stream_options import TopicOptions
-from huntbeam.runners.dataflow import beam_options, say_template, submit
+from huntbeam.runners.dataflow import beam_options, check_places, say_template, submit
 from huntbeam.runners.kafka.beam_ends import kafka_io
 from huntbeam.runners.kafka.java_config import java_config
 from huntbeam.runners.stack.stack import default_home
@@ -31,10 +31,15 @@ def run_dataflow(
         )
     if job.seeds is not None and job.seeds.is_folder and not job.seeds.place.startswith("gs://"):
         raise OptionError(f"--seed_creates {job.seeds.place}: Dataflow's workers see topics and gs:// alone")
+    check_places(job.steps)
     flags = beam_options(cloud, options.flink.job_name, options.beam, streaming=True)
     # Beam's own service, which it fetches from Maven and starts for the moment of the submission, unless one is named
     service = options.flink.expansion_service or default_io_expansion_service()
     ends = kafka_io(options, java, service, read_time)
+    if job.plan.rules and job.plan.watch is None and not options.quiet:
+        print(
+            "huntbeam: rules of this machine stay as they are now; a job looks again at rules in gs://", file=sys.stderr
+        )
     result = submit(flags, lambda pipeline: stream(pipeline, job, ends))
     if result is None:
         say_template(str(cloud.template), options.quiet)

@@ -4,52 +4,24 @@ from __future__ import annotations
 
 import gc
 import time
-from collections.abc import Callable
-from typing import TYPE_CHECKING
 from uuid import uuid4
 
-from huntbeam.pipelines.replay_options import FileOptions, ReplayOptions
-from huntbeam.runners.console import Progress, said, summary
-from huntbeam.runners.plans import Planned, plan_of
-from huntbeam.schemas.ecs import AlertFormat
+from huntbeam.pipelines.replay_options import FileOptions
+from huntbeam.runners.console import Progress, summary
+from huntbeam.runners.replaying import Work
 from huntbeam.transforms.digests import lines_only
 from huntbeam.transforms.read import expand, spans
 from huntbeam.transforms.scan import Scanner, prepare, workers_for
 
-if TYPE_CHECKING:
-    from huntbeam.pipelines.graph import Wired
 
-
-def run_replay(options: ReplayOptions) -> None:
-    """Runs a replay of Windows' records to its end."""
-
-    def steps(planned: Planned) -> Wired:
-        from huntbeam.runners.steps import steps_of
-
-        return steps_of(options, planned, ancestry=options.ancestry)
-
-    def planned() -> Planned:
-        return plan_of(options, said(options.quiet), options.since, options.until)
-
-    run_files(options, planned, steps, options.alert_format)
-
-
-def run_files(
-    options: FileOptions,
-    planned_of: Callable[[], Planned],
-    steps_of: Callable[[Planned], Wired],
-    alerts: AlertFormat = AlertFormat.COLUMNS,
-) -> None:
-    """Runs a replay of any records to its end. Reading begins before Beam is loaded: each takes a core of its own.
-
-    `steps_of` is asked when Beam is there.
-    """
+def run_direct(options: FileOptions, work: Work) -> None:
+    """Runs a replay to its end. Reading begins before Beam is loaded: each takes a core of its own."""
     started = time.monotonic()
     files = expand(options.input)
-    planned = planned_of()
-    work = spans(files, lines_only=lines_only(planned.plan))
-    progress = Progress(sum(span.size for span in work), options.quiet)
-    scanner = Scanner(work, planned.plan, workers_for(work, options.workers), progress.update)
+    planned = work.planned()
+    read = spans(files, lines_only=lines_only(planned.plan))
+    progress = Progress(sum(span.size for span in read), options.quiet)
+    scanner = Scanner(read, planned.plan, workers_for(read, options.workers), progress.update)
     gc.disable()  # a tenth of Beam's loading is the collector looking at what stays for good
     try:
         from huntbeam.runners.local_replay import Run, execute
@@ -59,7 +31,7 @@ def run_files(
         gc.enable()
         ticket = uuid4().hex
         prepare(ticket, scanner)
-        run = Run(work, planned.plan, steps_of(planned), alerts, ticket)
+        run = Run(read, planned.plan, work.steps(planned), work.alerts, ticket)
         rows, report = execute(options, run, lambda: time.monotonic() - started)
     finally:
         gc.enable()

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 from huntbeam.pipelines.monster_options import MonsterFiles, MonsterSettings, MonsterTopics
 from huntbeam.runners.console import said
-from huntbeam.runners.direct import run_files
 from huntbeam.runners.plans import Planned, judged, ruled
+from huntbeam.runners.replaying import Work, run_files
 from huntbeam.transforms.monster.digest import MonsterPlan
 from huntbeam.transforms.sigma.records import Records
 
@@ -17,15 +17,18 @@ if TYPE_CHECKING:
     from huntbeam.pipelines.stream import Stream
 
 
-def run_monster_files(options: MonsterFiles) -> None:
-    """Runs a replay of files to its end."""
+def run_monster_files(options: MonsterFiles) -> int | None:
+    """Runs a replay of files to its end; gives the exit code."""
+
+    def planned() -> Planned:
+        return _planned(options, options.quiet, since=options.since, until=options.until)
 
     def steps(planned: Planned) -> Wired:
         from huntbeam.runners.steps import monster_steps
 
         return monster_steps(options, planned)
 
-    run_files(options, lambda: _planned(options, options.quiet, since=options.since, until=options.until), steps)
+    return run_files(options, Work("monster", planned, steps))
 
 
 def run_monster_topics(args: argparse.Namespace, options: MonsterTopics) -> int | None:
@@ -52,7 +55,7 @@ def monster_job(options: MonsterTopics, read_time: bool) -> Stream:
         correlation_wait_ms=options.correlation_wait_ms,
         read_time=read_time,
     )
-    planned = _planned(options, options.quiet, reload_every(options))
+    planned = _planned(options, options.quiet, reload_every(options, options.rule_files))
     return job_with(options, planned, monster_steps(options, planned, clock))
 
 

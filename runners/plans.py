@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from msgspec.structs import replace
@@ -16,6 +15,7 @@ from huntbeam.schemas.window import Counter
 from huntbeam.transforms.correlation.known import FixedCorrelations
 from huntbeam.transforms.digest import Plan
 from huntbeam.transforms.digests import AnyPlan
+from huntbeam.transforms.files import absolute
 from huntbeam.transforms.sigma.records import Records
 
 if TYPE_CHECKING:
@@ -142,7 +142,7 @@ def judged(options: AnomalyOptions, say: Callable[[str], object]) -> Judged:
     from huntbeam.transforms.anomaly.rarity import BaselineFile, runnable
 
     path = options.baseline
-    file = BaselineFile(path if "://" in path else str(Path(path).absolute())) if path else None
+    file = BaselineFile(absolute(path)) if path else None
     baseline = file.read_again() if file else None
     run, messages = runnable(options.anomaly_rules, baseline, options.counters, options.window_ms)
     for message in messages:

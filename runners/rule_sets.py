@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from huntbeam.pipelines.options import OptionError, RuleOptions
-from huntbeam.transforms.files import is_remote
 from huntbeam.transforms.sigma.records import Records
 from huntbeam.transforms.sigma.watch import Watch
 
@@ -49,11 +47,6 @@ def watch_of(options: RuleOptions, every: float, records: Records = Records.WIND
         cache=options.rule_cache,
         strict=options.strict,
         every=every,
-        seen=stamp((*options.rules, *options.rule_pipelines)),
+        seen=stamp(options.rule_files),
         records=records,
     )
-
-
-def absolute(path: str) -> str:
-    """A path for another process: local ones from the root."""
-    return path if is_remote(path) else str(Path(path).absolute())

@@ -22,10 +22,10 @@ from huntbeam.runners.kafka.group import begin
 from huntbeam.runners.kafka.properties import client_config
 from huntbeam.runners.kafka.topics import ensure_topics, output_topic
 from huntbeam.runners.plans import Planned, plan_of
-from huntbeam.runners.rule_sets import absolute
 from huntbeam.runners.search.ready import look
 from huntbeam.runners.steps import steps_of
 from huntbeam.schemas.ecs import AlertFormat
+from huntbeam.transforms.files import absolute, is_remote
 from huntbeam.transforms.kafka_io import Sink
 
 R = TypeVar("R", bound=RuleOptions)
@@ -91,9 +91,11 @@ def for_workers(options: R) -> R:
     )
 
 
-def reload_every(options: TopicOptions) -> float | None:
-    """Seconds between two looks for other rules; None: the run ends with what is there."""
-    return None if options.on == DIRECT else options.rule_reload_ms / 1000
+def reload_every(options: TopicOptions, files: Sequence[str]) -> float | None:
+    """Seconds between two looks for other rules; None: the run ends with what is there, or its workers lack a file."""
+    if options.on == DIRECT or (options.dataflow is not None and not all(map(is_remote, files))):
+        return None
+    return options.rule_reload_ms / 1000
 
 
 def _needs(options: TopicOptions, config: Mapping[str, str], seeds: Sequence[str]) -> Iterator[Finding]:
@@ -115,7 +117,9 @@ def stream_job(options: StreamOptions, read_time: bool) -> Stream:
         correlation_wait_ms=options.correlation_wait_ms,
         read_time=read_time,
     )
-    planned = plan_of(options, said(options.quiet), terminates=True, watch_every=reload_every(options))
+    planned = plan_of(
+        options, said(options.quiet), terminates=True, watch_every=reload_every(options, options.rule_files)
+    )
     steps = steps_of(options, planned, clock)
     return job_with(options, planned, steps, _seeds(options), options.alert_format)
 

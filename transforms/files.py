@@ -5,7 +5,9 @@ from __future__ import annotations
 import glob
 import os
 import sys
-from collections.abc import Sequence
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +17,7 @@ from huntbeam.transforms import evtx
 from huntbeam.transforms.formats import EVTX, InputError, is_evtx
 
 STDIN = "-"  # the path that stands for standard input
+_PIECE = 8 << 20  # bytes of a file that are held while it is copied
 
 
 class FileInfo(msgspec.Struct, frozen=True):
@@ -28,6 +31,11 @@ class FileInfo(msgspec.Struct, frozen=True):
 def is_remote(path: str) -> bool:
     """Whether a path names something in a bucket."""
     return "://" in path
+
+
+def absolute(path: str) -> str:
+    """A path for another process: local ones from the root."""
+    return path if is_remote(path) else str(Path(path).absolute())
 
 
 def expand(patterns: Sequence[str]) -> list[FileInfo]:
@@ -114,9 +122,7 @@ def remote_files(pattern: str) -> list[FileInfo]:
         try:
             matched = systems.match([one])[0].metadata_list
         except Exception as error:  # each storage library has errors of its own
-            raise InputError(
-                f"{pattern} cannot be listed ({type(error).__name__}): check its name and access"
-            ) from error
+            raise InputError(f"{pattern} cannot be listed ({_cause(error)}): check its name and access") from error
         found = [
             FileInfo(m.path, m.size_in_bytes, m.last_updated_in_seconds or 0.0)
             for m in matched
@@ -125,6 +131,12 @@ def remote_files(pattern: str) -> list[FileInfo]:
         if found:
             return found
     return []
+
+
+def _cause(error: Exception) -> str:
+    """What the storage said; Beam wraps it when it lists."""
+    details: dict[str, Exception] = getattr(error, "exception_details", None) or {}
+    return type(next(iter(details.values()), error)).__name__
 
 
 def open_file(path: str, at: int = 0) -> Any:
@@ -142,11 +154,38 @@ def open_file(path: str, at: int = 0) -> Any:
 
 def content(path: str, most: int) -> bytes:
     """A file's bytes: as much as `most`, and one byte more of what is larger. Raises OSError, InputError."""
-    found = bytearray()
+    return b"".join(_pieces(path, most))
+
+
+@contextmanager
+def local_copy(path: str, most: int) -> Iterator[str]:
+    """A private temporary file with what a file in a bucket holds, as content() takes it; gone after the block.
+
+    What the block opened or mapped stays readable. Raises OSError, InputError.
+    """
+    with tempfile.NamedTemporaryFile(prefix="huntbeam-") as copy:
+        for piece in _pieces(path, most):
+            copy.write(piece)
+        copy.flush()
+        yield copy.name
+
+
+def _pieces(path: str, most: int) -> Iterator[bytes]:
+    left = most + 1
     with open_file(path) as file:
-        while len(found) <= most and (piece := file.read(most + 1 - len(found))):
-            found += piece
-    return bytes(found)
+        while left and (piece := _read(file, min(left, _PIECE))):
+            left -= len(piece)
+            yield piece
+
+
+def _read(file: Any, size: int) -> bytes:
+    try:
+        piece: bytes = file.read(size)
+    except OSError:
+        raise
+    except Exception as error:  # as in open_file(): a bucket may refuse at the first byte
+        raise OSError(0, type(error).__name__) from error
+    return piece
 
 
 def _open(path: str) -> Any:

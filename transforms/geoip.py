@@ -7,6 +7,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from ipaddress import IPv6Address, ip_address
+from pathlib import Path
 from threading import Lock
 from typing import Any
 
@@ -15,14 +16,19 @@ import msgspec
 
 from huntbeam.schemas.errors import UnusableError
 from huntbeam.schemas.geo import Geo, Location
+from huntbeam.transforms.files import is_remote, local_copy
 
 REMEMBERED = 65_536  # addresses; an attacker chooses them
+LARGEST = 4 << 30  # bytes of a file in a bucket: what the format's own pointers reach
 _LONGEST = 64
 _NOWHERE = Geo()
 
 
 class Locator:
-    """Opened files. Raises UnusableError for a file that cannot be opened, or is damaged where it is asked."""
+    """Opened files, here or in a bucket.
+
+    Raises UnusableError for one that cannot be opened, or is damaged where it is asked.
+    """
 
     def __init__(self, paths: Sequence[str]) -> None:
         self._readers = [(path, _open(path)) for path in paths]
@@ -55,11 +61,19 @@ class Locator:
 
 def _open(path: str) -> maxminddb.Reader:
     try:
-        return maxminddb.open_database(path)
+        return _fetched(path) if is_remote(path) else maxminddb.open_database(path)
     except OSError as error:
-        raise UnusableError(f"--geoip {path} cannot be read ({error.strerror}): check the path") from error
+        raise UnusableError(f"--geoip {path} cannot be read ({error.strerror}): check its name and access") from error
     except (maxminddb.InvalidDatabaseError, ValueError) as error:
         raise UnusableError(f"--geoip {path} is no .mmdb file: name one of MaxMind's or DB-IP's") from error
+
+
+def _fetched(path: str) -> maxminddb.Reader:
+    """A reader looks at single pages of a file: it maps a copy here, which has no name any more and ends with it."""
+    with local_copy(path, LARGEST) as copy:
+        if Path(copy).stat().st_size > LARGEST:
+            raise UnusableError(f"--geoip {path} is larger than {LARGEST:,} bytes: no .mmdb file is")
+        return maxminddb.open_database(copy)
 
 
 def _geo(record: Mapping[str, Any]) -> Geo:
@@ -115,7 +129,7 @@ _opening = Lock()
 
 
 def locator(paths: tuple[str, ...]) -> Locator:
-    """The locator of some files, opened once a process."""
+    """The locator of some files, which are fetched and opened once a process."""
     with _opening:
         found = _opened.get(paths)
         if found is None:

@@ -29,6 +29,5 @@ def _run(args: argparse.Namespace) -> int | None:
 
     options = monster_options(args)
     if isinstance(options, MonsterFiles):
-        run_monster_files(options)
-        return None
+        return run_monster_files(options)
     return run_monster_topics(args, options)

@@ -25,15 +25,10 @@ def add(commands: Any) -> None:
 
 def _run(args: argparse.Namespace) -> int | None:
     options = replay_options(args)
-    if options.dataflow is not None:
-        from huntbeam.runners.dataflow_replay import run_dataflow
-
-        return run_dataflow(options)
-    from huntbeam.runners.direct import run_replay
+    from huntbeam.runners.replaying import run_replay
 
     if options.report is None:
-        run_replay(options)
-        return None
+        return run_replay(options)
     from huntbeam.runners.reports import check_ready, write_report
 
     check_ready(Path(options.report))

@@ -12,9 +12,12 @@ from huntbeam.schemas.errors import UnusableError
 from tests.conftest import ROOT
 
 
-@pytest.mark.parametrize("command", ["replay", "stream"])
-def test_parameters_are_options(command: str) -> None:
-    metadata = json.loads((ROOT / "runners" / "image" / f"metadata-{command}.json").read_text())
+@pytest.mark.parametrize("template", ["replay", "stream", "monster", "monster-stream"])
+def test_parameters_are_options(template: str) -> None:
+    metadata = json.loads((ROOT / "runners" / "image" / f"metadata-{template}.json").read_text())
+    command = template.partition("-")[0]
+    assert metadata["parameters"][0]["enumOptions"] == [{"value": command}]
+    assert metadata.get("streaming", False) is (template.endswith("stream"))
     options = {option for action in command_parser(command)._actions for option in action.option_strings}
     names = {parameter["name"] for parameter in metadata["parameters"]} - {"command"}
     assert names

@@ -60,18 +60,19 @@ def rule_files(paths: Iterable[str | os.PathLike[str]], limits: Limits) -> Itera
         yield from _remote(path, limits) if is_remote(path) else _local(Path(path), limits)
 
 
+def rule_file(path: str, limits: Limits) -> RuleFile:
+    """One file, here or in a bucket."""
+    try:
+        content = content_of(path, limits.file_bytes)
+    except (OSError, UnusableError) as error:
+        reason = error.strerror if isinstance(error, OSError) else None
+        return refused(path, "Unreadable", f"the file cannot be read: {reason or type(error).__name__}")
+    return RuleFile(path, _whole(path, content, limits))
+
+
 def refused(name: str, error_class: str, reason: str) -> RuleFile:
     """A file that cannot be used."""
     return RuleFile(name, RuleError(name, 1, "", error_class, reason))
-
-
-def read_whole(path: str, most: int) -> bytes | None:
-    """A file's bytes; None for one that is larger, or that cannot be read."""
-    try:
-        content = content_of(path, most)
-    except (OSError, UnusableError):
-        return None
-    return content if len(content) <= most else None
 
 
 def stamp(paths: Iterable[str | os.PathLike[str]]) -> str:
@@ -110,7 +111,7 @@ def _nothing(path: str) -> UnusableError:
 def _local(path: Path, limits: Limits) -> Iterator[RuleFile]:
     if path.is_dir():
         for file in _below(path):
-            yield _file(str(file), limits)
+            yield rule_file(str(file), limits)
     elif _archive(_existing(path).name):
         try:
             with path.open("rb") as archive:
@@ -118,7 +119,7 @@ def _local(path: Path, limits: Limits) -> Iterator[RuleFile]:
         except OSError as error:
             yield refused(str(path), "Unreadable", f"the file cannot be read: {error.strerror}")
     else:
-        yield _file(str(path), limits)
+        yield rule_file(str(path), limits)
 
 
 def _below(path: Path) -> list[Path]:
@@ -142,7 +143,7 @@ def _listed(path: str) -> list[FileInfo]:
 def _remote(path: str, limits: Limits) -> Iterator[RuleFile]:
     found = _listed(path)
     if len(found) == 1 and _archive(found[0].path):
-        whole = _file(path, limits._replace(file_bytes=limits.archive_bytes))
+        whole = rule_file(path, limits._replace(file_bytes=limits.archive_bytes))
         if isinstance(whole.content, RuleError):
             yield whole
         else:
@@ -150,16 +151,7 @@ def _remote(path: str, limits: Limits) -> Iterator[RuleFile]:
         return
     with ThreadPoolExecutor(_AT_ONCE) as pool:
         for start in range(0, len(found), _AT_ONCE):  # no more than these are held at a time
-            yield from pool.map(lambda one: _file(one.path, limits), found[start : start + _AT_ONCE])
-
-
-def _file(path: str, limits: Limits) -> RuleFile:
-    try:
-        content = content_of(path, limits.file_bytes)
-    except (OSError, UnusableError) as error:
-        reason = error.strerror if isinstance(error, OSError) else None
-        return refused(path, "Unreadable", f"the file cannot be read: {reason or type(error).__name__}")
-    return RuleFile(path, _whole(path, content, limits))
+            yield from pool.map(lambda one: rule_file(one.path, limits), found[start : start + _AT_ONCE])
 
 
 def _whole(name: str, content: bytes, limits: Limits) -> bytes | RuleError:

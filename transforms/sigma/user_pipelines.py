@@ -7,7 +7,8 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, NamedTuple
 
 from huntbeam.schemas.errors import UnusableError
-from huntbeam.transforms.sigma.rule_files import Limits, read_whole
+from huntbeam.transforms.sigma.plan import RuleError
+from huntbeam.transforms.sigma.rule_files import Limits, rule_file
 
 if TYPE_CHECKING:
     from sigma.processing.pipeline import ProcessingPipeline
@@ -38,10 +39,10 @@ def read_pipelines(files: Iterable[str | os.PathLike[str]]) -> list[UserPipeline
 
 
 def _text(file: str) -> str:
-    content = read_whole(file, Limits().file_bytes)
+    content = rule_file(file, Limits()).content
+    if isinstance(content, RuleError):
+        raise UnusableError(f"the pipeline {file}: {content.reason}; name a text file that can be read")
     try:
-        if content is not None:
-            return content.decode("utf-8")
-    except UnicodeDecodeError:
-        pass
-    raise UnusableError(f"the pipeline {file} cannot be read: name a text file in UTF-8 of at most 4 MB")
+        return content.decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise UnusableError(f"the pipeline {file} is no UTF-8 ({error.reason}): name a text file") from error
