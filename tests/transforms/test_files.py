@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import re
 import subprocess
 import sys
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, Self
 
 import pytest
 
@@ -67,6 +68,17 @@ def test_expand_refuses_what_may_not_be_read(tmp_path: Path, monkeypatch: pytest
     assert Got(read(Span(str(tmp_path / "secret"), 0, 0, None, 0))).classes == ["ReadError"]
 
 
+class _File:
+    def __init__(self, data: io.BytesIO) -> None:
+        self.read, self.seek, self.close = data.read, data.seek, data.close
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
 class Bucket:
     """Beam's FileSystems over a dictionary, without readinto as some of its files are."""
 
@@ -88,7 +100,7 @@ class Bucket:
         if path not in self._files:
             raise RuntimeError("not found")
         data = io.BytesIO(self._files[path])
-        return SimpleNamespace(read=data.read, seek=data.seek, close=data.close)
+        return _File(data)
 
 
 def test_remote_files(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -111,6 +123,32 @@ def test_remote_files(monkeypatch: pytest.MonkeyPatch) -> None:
     got = Got(item for span in pieces for item in read(span))
     assert got.lines == LINES
     assert Got(read(Span("gs://b/gone", 0, 0, None, 1))).classes == ["ReadError"]
+
+
+def test_content_and_copies_are_bounded(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    bucket = Bucket({"gs://b/x": PLAIN, "gs://b/cut": PLAIN})
+    monkeypatch.setattr(files, "_filesystems", lambda _: (bucket, ""))
+    monkeypatch.setattr(files, "_PIECE", 7)
+    (tmp_path / "x").write_bytes(PLAIN)
+    for path in ("gs://b/x", str(tmp_path / "x")):
+        for most in (0, 1, 6, 7, 8, len(PLAIN) - 1, len(PLAIN), len(PLAIN) + 100):
+            assert files.content(path, most) == PLAIN[: most + 1]
+            with files.local_copy(path, most) as copy:
+                assert Path(copy).read_bytes() == PLAIN[: most + 1]
+                assert Path(copy).stat().st_mode & 0o077 == 0
+            assert not Path(copy).exists()
+    with pytest.raises(OSError, match="RuntimeError"):
+        files.content("gs://b/gone", 10)
+
+
+def test_a_bucket_that_refuses_at_the_first_byte(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(_: int) -> bytes:
+        raise RuntimeError("no")
+
+    bucket = SimpleNamespace(open=lambda *_, **__: contextlib.closing(SimpleNamespace(read=refuse, close=print)))
+    monkeypatch.setattr(files, "_filesystems", lambda _: (bucket, ""))
+    with pytest.raises(OSError, match="RuntimeError"):
+        files.content("gs://b/x", 10)
 
 
 class Terminal(io.TextIOWrapper):

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import io
+import tempfile
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import msgspec
@@ -83,6 +86,55 @@ def test_a_file_that_cannot_be_used_is_named(tmp_path: Path, content: bytes | No
         path.write_bytes(content)
     with pytest.raises(UnusableError, match=f"--geoip {path} {said}"):
         Locator([str(path)])
+
+
+class Bucket:
+    """Beam's FileSystems over one file; what is opened is counted."""
+
+    def __init__(self, data: bytes) -> None:
+        self._data = data
+        self.opened: list[str] = []
+
+    def open(self, path: str, compression_type: str) -> io.BytesIO:
+        if path.endswith("forbidden.mmdb"):
+            raise RuntimeError("403")
+        self.opened.append(path)
+        return io.BytesIO(self._data)
+
+
+@pytest.fixture
+def bucket(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Bucket:
+    made = Bucket(Path(mmdb.nested(tmp_path / "a.mmdb")).read_bytes())
+    monkeypatch.setattr("huntbeam.transforms.files._filesystems", lambda _: (made, ""))
+    (tmp_path / "temp").mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "temp"))
+    return made
+
+
+def test_a_file_of_a_bucket_is_fetched_once_a_process_and_leaves_nothing(bucket: Bucket, tmp_path: Path) -> None:
+    paths = (f"gs://b/{tmp_path.name}/once.mmdb",)
+    for _ in range(3):
+        assert found(locator(paths), mmdb.IN_SEOUL) == mmdb.SEOUL_GEO
+    assert bucket.opened == list(paths)
+    assert list((tmp_path / "temp").iterdir()) == []
+
+
+def test_threads_that_ask_together_fetch_once(bucket: Bucket, tmp_path: Path) -> None:
+    paths = (f"gs://b/{tmp_path.name}/together.mmdb",)
+    with ThreadPoolExecutor(8) as pool:
+        assert len(set(pool.map(lambda _: id(locator(paths)), range(32)))) == 1
+    assert bucket.opened == list(paths)
+
+
+def test_a_file_of_a_bucket_that_cannot_be_used_is_named(
+    bucket: Bucket, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with pytest.raises(UnusableError, match=r"--geoip gs://b/forbidden.mmdb cannot be read \(RuntimeError\)"):
+        Locator(["gs://b/forbidden.mmdb"])
+    monkeypatch.setattr("huntbeam.transforms.geoip.LARGEST", 100)
+    with pytest.raises(UnusableError, match=r"--geoip gs://b/a.mmdb is larger than 100 bytes"):
+        Locator(["gs://b/a.mmdb"])
+    assert list((tmp_path / "temp").iterdir()) == []
 
 
 def test_a_row_with_nothing_to_add_is_the_row(files: tuple[str, str]) -> None:
