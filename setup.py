@@ -65,6 +65,7 @@ setup(
             "pytest-xdist>=3.6,<4",  # the tests on all cores
             "ruff>=0.6,<0.18",
             "types-pyyaml>=6,<7",
+            "wheel>=0.40,<1",  # the package is built in its test, without a network
         ],
     },
     entry_points={"console_scripts": ["huntbeam = huntbeam.runners.cli:main"]},
