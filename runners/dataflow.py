@@ -13,6 +13,8 @@ from huntbeam.pipelines.dataflow_options import DataflowOptions
 from huntbeam.pipelines.graph import Wired
 from huntbeam.pipelines.options import OptionError
 from huntbeam.schemas.errors import UnusableError
+from huntbeam.transforms.files import remote_files
+from huntbeam.transforms.formats import InputError
 
 MISSING = (
     "--on dataflow needs what submits to Google Cloud: pip install 'huntbeam[dataflow]' (the image does not have it)"
@@ -55,6 +57,16 @@ def check_places(steps: Wired) -> None:
     in_buckets("--baseline", [steps.baseline.path] if steps.baseline is not None else [])
 
 
+def check_folders(cloud: DataflowOptions) -> None:
+    """Raises UnusableError for a folder of the job whose bucket is missing or forbidden: Beam would try for minutes."""
+    for option, place in (("--temp_location", cloud.temp_location), ("--template_location", cloud.template)):
+        if place:
+            try:
+                remote_files(f"{place.rstrip('/')}/huntbeam-looks*")
+            except InputError as error:
+                raise UnusableError(f"{option}: {error}") from error
+
+
 def submit(options: PipelineOptions, build: Callable[[beam.Pipeline], None]) -> PipelineResult | None:
     """Submits what `build` puts into a pipeline; None: the graph was written as a template. Raises UnusableError."""
     try:
@@ -62,7 +74,10 @@ def submit(options: PipelineOptions, build: Callable[[beam.Pipeline], None]) -> 
         from apitools.base.py import exceptions as _  # type: ignore[import-untyped]  # noqa: F401 - is it installed
     except ImportError as error:
         raise UnusableError(MISSING) from error
-    pipeline = beam.Pipeline(runner=DataflowRunner(), options=options)
+    try:
+        pipeline = beam.Pipeline(runner=DataflowRunner(), options=options)
+    except ValueError as error:  # a heading, and then a line for each option that Dataflow would refuse
+        raise UnusableError(f"--on dataflow: {' '.join(str(error).splitlines()[1:]) or error}") from error
     build(pipeline)
     result = pipeline.run()
     return result if result.has_job else None

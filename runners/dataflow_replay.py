@@ -12,7 +12,7 @@ from huntbeam.pipelines.dataflow_options import DataflowOptions
 from huntbeam.pipelines.replay import replay
 from huntbeam.pipelines.replay_options import FileOptions
 from huntbeam.runners.console import said
-from huntbeam.runners.dataflow import beam_options, check_places, in_buckets, say_template, submit
+from huntbeam.runners.dataflow import beam_options, check_folders, check_places, in_buckets, say_template, submit
 from huntbeam.runners.local_replay import Run, replay_job
 from huntbeam.runners.replaying import Work
 from huntbeam.runners.search.ready import look
@@ -27,6 +27,7 @@ def run_dataflow(options: FileOptions, cloud: DataflowOptions, work: Work) -> in
     in_buckets("--output", [options.output])
     flags = beam_options(cloud, f"huntbeam-{work.command}-{uuid4().hex[:8]}", options.beam, streaming=False)
     FileSystems.set_options(flags)
+    check_folders(cloud)
     files = expand(options.input)
     planned = work.planned()
     run = Run(spans(files, lines_only=lines_only(planned.plan)), planned.plan, work.steps(planned), work.alerts)

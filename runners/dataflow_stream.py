@@ -10,7 +10,7 @@ from apache_beam.io.kafka import default_io_expansion_service
 from huntbeam.pipelines.options import OptionError
 from huntbeam.pipelines.stream import Stream, stream
 from huntbeam.pipelines.stream_options import TopicOptions
-from huntbeam.runners.dataflow import beam_options, check_places, say_template, submit
+from huntbeam.runners.dataflow import beam_options, check_folders, check_places, say_template, submit
 from huntbeam.runners.kafka.beam_ends import kafka_io
 from huntbeam.runners.kafka.java_config import java_config
 from huntbeam.runners.stack.stack import default_home
@@ -32,6 +32,7 @@ def run_dataflow(
     if job.seeds is not None and job.seeds.is_folder and not job.seeds.place.startswith("gs://"):
         raise OptionError(f"--seed_creates {job.seeds.place}: Dataflow's workers see topics and gs:// alone")
     check_places(job.steps)
+    check_folders(cloud)
     flags = beam_options(cloud, options.flink.job_name, options.beam, streaming=True)
     # Beam's own service, which it fetches from Maven and starts for the moment of the submission, unless one is named
     service = options.flink.expansion_service or default_io_expansion_service()

@@ -119,6 +119,24 @@ def test_files_of_this_machine_are_refused(
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.parametrize(
+    ("option", "place", "said"),
+    [
+        ("--temp_location", "gs://no-such-bucket/temp", "--temp_location: gs://no-such-bucket/temp"),
+        ("--template_location", "gs://no-such-bucket/x.json", "--template_location: gs://no-such-bucket/x.json"),
+        ("--project", "p", "--on dataflow: Invalid Project ID (p)"),
+    ],
+)
+def test_what_dataflow_would_refuse_is_one_sentence(
+    bucket: str, capsys: pytest.CaptureFixture[str], monster: str, option: str, place: str, said: str
+) -> None:
+    words = [*cloud(bucket, "monster"), "--input", monster, "--output", f"{bucket}/out", option, place]
+    assert main(["monster", *words]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith(f"huntbeam: {said}")
+    assert [file.path for file in FileSystems.match([f"{bucket}/out/**"])[0].metadata_list] == []
+
+
 def test_rules_of_this_machine_are_not_looked_for_again(
     bucket: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], expansion: str
 ) -> None:
