@@ -91,7 +91,7 @@ class ReadArchive(beam.PTransform):
         work = [list(self.spans)] if self.ticket else [[span] for span in self.spans]
         spans = begin | "Spans" >> beam.Create(work, reshuffle=not self.ticket)
         plan = None if self.ticket else self.plan  # its rules are some megabytes, and the scanner has them
-        return spans | "Digest" >> beam.ParDo(_DigestSpans(plan, self.ticket))
+        return spans | "Digest" >> beam.ParDo(_DigestSpans(plan, self.ticket)).with_output_types(Digested)
 
 
 class _DigestSpans(beam.DoFn):

@@ -93,7 +93,9 @@ class _Source:
         self.deferred = deferred
         self.rules = [rule for rule, _ in conditions]
         self.twins = len(set(self.rules)) < len(self.rules)
-        self.checks: list[Check] = [shared.builder.check(condition) for _, condition in conditions]
+        self._conditions = conditions
+        self._builder = shared.builder
+        self._checks: dict[int, Check] = {}  # those that were called for: most never are
         self.always: set[int] = set()
         calls: dict[int, list[int]] = defaultdict(list)
         looked_up: dict[str | None, dict[int, Literal | Number]] = defaultdict(dict)
@@ -134,9 +136,17 @@ class _Source:
         if not candidates:
             return []
         view, atoms = View(fields), set[int]().union(*true)
-        rules, checks = self.rules, self.checks
-        hits = [rules[candidate] for candidate in candidates if checks[candidate](atoms, view)]
+        rules, checks = self.rules, self._checks
+        hits = [
+            rules[candidate]
+            for candidate in candidates
+            if (checks.get(candidate) or self._check(candidate))(atoms, view)
+        ]
         return sorted(set(hits)) if self.twins else sorted(hits)
+
+    def _check(self, candidate: int) -> Check:
+        check = self._checks[candidate] = self._builder.check(self._conditions[candidate][1])
+        return check
 
     def _named(self, fields: dict[str, Json]) -> list[tuple[str, Json]]:
         return [(name, fields[name]) for name in self.scans if name in fields]
@@ -202,7 +212,7 @@ class Matcher:
 
     def wants(self, channel: str | None, event_id: int) -> bool:
         """Whether any rule can match events of a kind."""
-        return bool(self._source(channel, event_id).checks)
+        return bool(self._source(channel, event_id).rules)
 
     def prepare(self, like: Matcher) -> None:
         """Builds what the kinds of events need that another matcher has met."""

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import lru_cache
 
 from ahocorasick_rs import BytesAhoCorasick, Implementation
 
@@ -11,6 +12,7 @@ from huntbeam.transforms.sigma.plan import ANYWHERE, END, START, WHOLE, Literal,
 from huntbeam.transforms.sigma.readings import fold, number, texts
 
 SMALL = 500  # texts of an automaton that is made larger to be a quarter faster
+AUTOMATA = 512  # kept: some hundred are in use, of some 50 kB each
 REMEMBERED = 1_024  # values of a field; telemetry repeats itself
 REMEMBERED_LENGTH = 512  # characters of one at most: attackers fill no more than 2 MB a field
 HEAD = 64  # characters by which a long text is found in another
@@ -19,15 +21,20 @@ Found = tuple[frozenset[int], frozenset[int]]  # atoms that are true, and the ch
 NOTHING: Found = (frozenset(), frozenset())
 
 
+@lru_cache(maxsize=AUTOMATA)
+def _finder(texts: tuple[bytes, ...]) -> Callable[..., Sequence[tuple[int, int, int]]]:
+    """Kinds of events share what their fields are asked for: the keywords of rules for any field stand in each."""
+    kind = Implementation.DFA if len(texts) <= SMALL else Implementation.ContiguousNFA
+    return BytesAhoCorasick(texts, implementation=kind).find_matches_as_indexes
+
+
 class _Automaton:
     """Several texts in UTF-8, each with its atom, looked for in one pass. Without texts it finds nothing."""
 
     def __init__(self, atoms: Mapping[bytes, int]) -> None:
         self.atoms = list(atoms.values())
         self.length = max(map(len, atoms), default=0)
-        kind = Implementation.DFA if len(atoms) <= SMALL else Implementation.ContiguousNFA
-        automaton = BytesAhoCorasick(list(atoms), implementation=kind) if atoms else None
-        self._find = automaton.find_matches_as_indexes if automaton is not None else None
+        self._find = _finder(tuple(atoms)) if atoms else None
 
     def find(self, text: bytes) -> Sequence[tuple[int, int, int]]:
         """The number of each text that is found, and where it begins and ends."""

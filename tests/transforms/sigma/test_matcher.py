@@ -103,7 +103,7 @@ def test_only_rules_of_the_events_source_are_looked_at() -> None:
     assert matcher.match(security(4688, CommandLine="x")) == [0]
     assert matcher.match(event({"CommandLine": "x"})) == [1]
     assert matcher.match(sysmon(5, CommandLine="x")) == []
-    assert {len(source.checks) for source in matcher._sources.values()} == {0, 1}
+    assert {len(source.rules) for source in matcher._sources.values()} == {0, 1}
 
 
 def test_what_events_call_themselves_takes_no_memory() -> None:
