@@ -25,4 +25,4 @@ def test_the_examples_hold(name: str) -> None:
 
 
 def test_examples_are_found() -> None:
-    assert {"huntbeam.schemas.clock", "huntbeam.schemas.values"} <= set(MODULES)
+    assert {"huntbeam.schemas.clock", "huntbeam.schemas.values", "huntbeam.transforms.sigma.readings"} <= set(MODULES)

@@ -208,13 +208,10 @@ _making = threading.Lock()
 
 def rules_in_force(packed: bytes, watch: Watch | None = None, enrich: frozenset[int] = frozenset()) -> RulesInForce:
     """The one object of this process for a packed rule set; with a watch a thread keeps it up to date."""
-    key = packed, watch, enrich
     with _making:
-        found = _made.get(key)
-        if found is None:
-            found = _made[key] = RulesInForce(RuleSet.unpack(packed), watch, enrich)
-            if watch is not None:
-                _watched[watch] = _begun(found, watch)
+        found = _one(packed, watch, enrich)
+        if watch is not None:
+            _watched[watch] = found
         _last[:] = [found]
     return found
 
@@ -227,13 +224,17 @@ def rules_beside(packed: bytes, watch: Watch | None, enrich: frozenset[int]) -> 
     matching = _watched.get(watch) if watch is not None else None
     if matching is not None:
         return matching
-    key = packed, watch, enrich
     with _making:
-        found = _made.get(key)
-        if found is None:
-            found = _made[key] = RulesInForce(RuleSet.unpack(packed), watch, enrich)
-            if watch is not None:
-                _begun(found, watch)
+        return _one(packed, watch, enrich)
+
+
+def _one(packed: bytes, watch: Watch | None, enrich: frozenset[int]) -> RulesInForce:
+    key = packed, watch, enrich
+    found = _made.get(key)
+    if found is None:
+        found = _made[key] = RulesInForce(RuleSet.unpack(packed), watch, enrich)
+        if watch is not None:
+            _begun(found, watch)
     return found
 
 
