@@ -25,26 +25,16 @@ from urllib.request import urlopen
 import duckdb
 
 from huntbeam.runners.serving import server
-from huntbeam.schemas.record import Kind, columns
+from huntbeam.schemas.record import columns
 from huntbeam.schemas.streams import STREAMS
 from huntbeam.transforms.views.catalog import VIEWS
+from huntbeam.transforms.views.relations import sql_type
 from huntbeam.transforms.views.store import Store
 
 Process: Any = import_module("psutil").Process  # it has no types
 
 START, SPAN = "TIMESTAMPTZ '2026-03-02 00:00:00Z'", 14 * 86_400
 FILE_ROWS = 100_000
-TYPES = {
-    Kind.TEXT: "VARCHAR",
-    Kind.GUID: "VARCHAR",
-    Kind.INTEGER: "BIGINT",
-    Kind.NUMBER: "DOUBLE",
-    Kind.BOOLEAN: "BOOLEAN",
-    Kind.INSTANT: "TIMESTAMPTZ",
-    Kind.TEXT_MAP: "MAP(VARCHAR, VARCHAR)",
-    Kind.INTEGER_MAP: "MAP(VARCHAR, BIGINT)",
-    Kind.TEXT_LIST: "VARCHAR[]",
-}
 AT = f"{START} + to_milliseconds(CAST(i * {SPAN}000.0 / $rows AS BIGINT) + h(i) % 60000)"
 HOST = "'ws-' || lpad(CAST(h(p) % 300 AS VARCHAR), 4, '0') || '.corp.example'"
 IMAGE = "'C:\\Program Files\\Vendor ' || (h(p * 7) % 40) || '\\program' || (h(p * 7) % 40) || '.exe'"
@@ -66,7 +56,7 @@ VALUES = {
     "process_id": "1000 + p % 30000",
     "process_path": IMAGE,
     "parent_process_path": "'C:\\Windows\\explorer.exe'",
-    "process_command_line": f"'\"' || {IMAGE} || '\" --profile ' || p || ' --since ' || i",
+    "process_command_line": f"'\"' || {IMAGE} || '\" --profile ' || p || ' --since ' || p * 37",
     "user_account": "'CORP\\user' || (h(p) % 300)",
     "hashes": "'SHA256=' || sha256(CAST(p % 500 AS VARCHAR))",
     "network_protocol": "'tcp'",
@@ -115,13 +105,15 @@ def make(folder: Path, rows: int) -> None:
     """A folder of results as Parquet, as a stream's archive has them: files of 100,000 rows in order of time."""
     shares = {"sysmon_process_create": 8, "sysmon_network_connect": 1, "sysmon_join": 1, "sysmon_unmatched": 100}
     shares |= {"window_counts": 4, "alerts": 50, "anomalies": 500, "dead_letters": 1_000}
+    folder.mkdir(parents=True)
+    (folder / "_archive.json").write_text("{}")  # rows may have copies there, which costs a look at all of them
     connection = duckdb.connect()
     connection.execute("SET TimeZone = 'UTC'")
     connection.execute("CREATE MACRO h(x) AS CAST(hash(x) >> 1 AS BIGINT)")
     for stream, share in shares.items():
         (folder / stream).mkdir(parents=True)
         exprs = ", ".join(
-            f'CAST({VALUES.get(c.name, "NULL")} AS {TYPES[c.kind]}) AS "{c.name}"' for c in columns(STREAMS[stream])
+            f'CAST({VALUES.get(c.name, "NULL")} AS {sql_type(c.kind)}) AS "{c.name}"' for c in columns(STREAMS[stream])
         )
         count = rows // share
         p = "i" if stream == "sysmon_process_create" else f"(i * {share}) // 8"

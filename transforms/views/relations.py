@@ -12,6 +12,7 @@ from functools import reduce
 from typing import NamedTuple
 
 from huntbeam.schemas import streams
+from huntbeam.schemas.record import Kind
 
 MONSTER = "monster_events"
 ENRICHED = "sysmon_enriched"
@@ -24,9 +25,17 @@ TEXT, INTEGER, NUMBER, BOOLEAN, MAP, LIST = (
     "MAP(VARCHAR, VARCHAR)",
     "VARCHAR[]",
 )
-
-
 ZONED = "TIMESTAMP WITH TIME ZONE"
+_OF_KINDS = {  # any other kind is read as text
+    Kind.INTEGER: INTEGER,
+    Kind.NUMBER: NUMBER,
+    Kind.BOOLEAN: BOOLEAN,
+    Kind.INSTANT: ZONED,
+    Kind.TEXT_MAP: MAP,
+    Kind.INTEGER_MAP: "MAP(VARCHAR, BIGINT)",
+    Kind.TEXT_LIST: LIST,
+    Kind.GEO: "STRUCT(country_code VARCHAR, country VARCHAR, city VARCHAR, location STRUCT(lat DOUBLE, lon DOUBLE))",
+}
 
 
 class Field(NamedTuple):
@@ -168,6 +177,15 @@ RELATIONS: dict[str, Relation] = {
         ),
     ),
 }
+
+
+def sql_type(kind: Kind) -> str:
+    """The type of a column that a file without types of its own is read as.
+
+    >>> sql_type(Kind.IP)
+    'VARCHAR'
+    """
+    return _OF_KINDS.get(kind, TEXT)
 
 
 def relation_sql(name: str, relation: Relation, present: Mapping[str, str], raw: str, archived: bool) -> str:

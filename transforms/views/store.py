@@ -19,11 +19,11 @@ import msgspec
 from huntbeam.schemas.alert import Alert
 from huntbeam.schemas.ecs import as_columns
 from huntbeam.schemas.errors import UnusableError
-from huntbeam.schemas.record import Kind, columns
+from huntbeam.schemas.record import columns
 from huntbeam.schemas.streams import STREAMS
 from huntbeam.transforms.row_writers import Format
 from huntbeam.transforms.views.grid import EMPTY, Grid, grid_of
-from huntbeam.transforms.views.relations import RELATIONS, Relation, relation_sql
+from huntbeam.transforms.views.relations import RELATIONS, Relation, relation_sql, sql_type
 from huntbeam.transforms.views.table import Table, cube_table, row_table
 from huntbeam.transforms.views.view import Ask, Rows, View
 
@@ -34,18 +34,6 @@ MEMORY = "1GB"
 _ARCHIVE, _SUCCESS = "_archive.json", "_SUCCESS"
 _HOUR = 3_600_000
 _TIMED = ("creates", "connects", "alerts", "events", "monster", "joins", "enriched")
-_TYPES = {  # by kinds' names, so that a kind that is not known here is read as text
-    Kind.TEXT: "VARCHAR",
-    Kind.GUID: "VARCHAR",
-    Kind.INTEGER: "BIGINT",
-    Kind.NUMBER: "DOUBLE",
-    Kind.BOOLEAN: "BOOLEAN",
-    Kind.INSTANT: "TIMESTAMP WITH TIME ZONE",
-    Kind.TEXT_MAP: "MAP(VARCHAR, VARCHAR)",
-    Kind.INTEGER_MAP: "MAP(VARCHAR, BIGINT)",
-    Kind.TEXT_LIST: "VARCHAR[]",
-    "geo": "STRUCT(country_code VARCHAR, country VARCHAR, city VARCHAR, location STRUCT(lat DOUBLE, lon DOUBLE))",
-}
 _BATCH = 5_000
 
 
@@ -112,10 +100,6 @@ class Store:
             return msgspec.json.decode((self.folder / _SUCCESS).read_bytes(), type=dict[str, Any])
         except (OSError, msgspec.DecodeError):
             return {}
-
-    def has(self, relation: str) -> bool:
-        """Whether the folder has the stream of a relation, be it without a row."""
-        return RELATIONS[relation].stream in self._files
 
     def run(self, view: View, ask: Ask = Ask()) -> Table:  # noqa: B008  # immutable
         """What the view gives for what is asked; for a stream that is not there, nothing."""
@@ -192,7 +176,7 @@ class Store:
         found = [path for path in files if not path.endswith(Format.PARQUET.suffix)]
         if not found or stream not in STREAMS:
             return
-        types = {column.name: _TYPES.get(column.kind, "VARCHAR") for column in columns(STREAMS[stream])}
+        types = {column.name: sql_type(column.kind) for column in columns(STREAMS[stream])}
         declared = ", ".join(f'"{name}" {sql_type}' for name, sql_type in types.items())
         self._connection.execute(f"CREATE TABLE IF NOT EXISTS {raw}_rows ({declared})")
         for path in found:
