@@ -10,10 +10,11 @@ import sys
 import threading
 import time
 from collections import OrderedDict
+from contextlib import suppress
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 from urllib.parse import parse_qs, urlsplit
 
 import msgspec
@@ -175,9 +176,44 @@ def server(store: Store, port: int, refresh: int, rules: tuple[str, ...]) -> Thr
     return made
 
 
+class _Warming(threading.Thread):
+    """Counts what the views will ask, so that they are quick before they are looked at."""
+
+    def __init__(self, store: Store, pause: float) -> None:
+        super().__init__(daemon=True)
+        self._store = store
+        self._pause = pause
+        self._ended = threading.Event()
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._ended.set()
+        self.join()
+
+    def run(self) -> None:
+        while not self._ended.is_set():
+            with suppress(UnusableError):  # who asks is told
+                warm(self._store, self._ended)
+            self._ended.wait(self._pause)
+
+
+def warm(store: Store, ended: threading.Event) -> None:
+    """Takes all files into the rollups of all views, batch by batch, until it is told to end."""
+    for view in VIEWS.values():
+        while not ended.is_set() and store.warm(view):
+            pass
+
+
 def serve(folder: Path, port: int, refresh: int, rules: tuple[str, ...], quiet: bool) -> None:
     """Serves until SIGINT or SIGTERM."""
-    with Store(folder) as store, server(store, port, refresh, rules) as http:
+    with (
+        Store(folder, rollups=True) as store,
+        server(store, port, refresh, rules) as http,
+        _Warming(store, refresh),
+    ):
         if not quiet:
             print(f"huntbeam: http://{ADDRESS}:{http.server_address[1]}/ shows {folder}; Ctrl-C ends", file=sys.stderr)
         try:

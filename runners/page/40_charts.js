@@ -125,18 +125,13 @@ function worldMap(rows) {
     ],
   });
 }
-// The places of a cube of countries: its middle is the mean, weighed by the cells' numbers.
+// The places of a cube of countries, each in the middle of its addresses.
 function placesOf(cells) {
   const places = new Map();
   for (const cell of cells) {
-    const place = places.get(cell.country) || { country: cell.country, n: 0, latitude: 0, longitude: 0, weight: 0 };
-    place.n += cell.n;
-    if (cell.latitude !== null && cell.longitude !== null) {
-      place.latitude += cell.latitude * cell.n;
-      place.longitude += cell.longitude * cell.n;
-      place.weight += cell.n;
-    }
+    const place = places.get(cell.country) || { country: cell.country, n: 0, located: 0, latitude: 0, longitude: 0 };
+    for (const name of ["n", "located", "latitude", "longitude"]) place[name] += cell[name] || 0;
     places.set(cell.country, place);
   }
-  return [...places.values()].map((p) => ({ ...p, latitude: p.latitude / p.weight, longitude: p.longitude / p.weight })).sort((a, b) => b.n - a.n);
+  return [...places.values()].map((p) => ({ ...p, latitude: p.latitude / p.located, longitude: p.longitude / p.located })).sort((a, b) => b.n - a.n);
 }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from huntbeam.transforms.views.relations import as_text
 from huntbeam.transforms.views.view import Cube, Rows, View
 
 ADMIN_PORTS = (22, 135, 139, 445, 3389, 5985, 5986)  # ssh, RPC, NetBIOS, SMB, RDP, WinRM
@@ -14,15 +15,32 @@ _INITIATED = "coalesce(lower(network_connection_initiated), 'true') = 'true'"
 _ADMIN = f"dst_port IN ({', '.join(map(str, ADMIN_PORTS))}) AND {_INITIATED}"
 
 
+_CLOCKS = {
+    "n": "count(*)",
+    "measured": "count(clock_skew_ms)",
+    "least": "min(clock_skew_ms)",
+    "most": "max(clock_skew_ms)",
+    "off": "count(*) FILTER (abs(clock_skew_ms) > 60000)",
+}
+_PLACES = {
+    "n": "count(*)",
+    "located": "count(latitude)",
+    "latitude": "sum(latitude)",
+    "longitude": "sum(longitude)",
+}
+_PLACED = "country IS NOT NULL OR latitude IS NOT NULL"
+
+
 def _same(*names: str) -> dict[str, str]:
     return {name: f'"{name}"' for name in names}
 
 
+TIME_JOINS = Cube(name="time_joins", relation="joins", keys={"joined": "process_create_time IS NOT NULL"})
 OVERVIEW: tuple[View, ...] = (
     Cube(name="time_events", relation="events", keys={"source": "source_name", "id": "event_id"}),
     Cube(name="time_creates", relation="creates", keys=_HOST, limit=500),
     Cube(name="time_connects", relation="connects", keys=_HOST, limit=500),
-    Cube(name="time_joins", relation="joins", keys={"joined": "process_create_time IS NOT NULL"}),
+    TIME_JOINS,
     Cube(name="time_joins_by_host", relation="joins", keys=_HOST, limit=500),
     Cube(name="time_unmatched", relation="unmatched", keys={"reason": "reason"}),
     Cube(name="time_unmatched_by_host", relation="unmatched", keys=_HOST, limit=500),
@@ -32,26 +50,14 @@ OVERVIEW: tuple[View, ...] = (
         name="clocks",
         relation="connects",
         keys=_HOST,
-        numbers={
-            "n": "count(*)",
-            "measured": "count(clock_skew_ms)",
-            "least": "min(clock_skew_ms)",
-            "most": "max(clock_skew_ms)",
-            "off": "count(*) FILTER (abs(clock_skew_ms) > 60000)",
-        },
+        numbers=_CLOCKS,
         limit=500,
     ),
     Cube(
         name="clocks_of_creates",
         relation="creates",
         keys=_HOST,
-        numbers={
-            "n": "count(*)",
-            "measured": "count(clock_skew_ms)",
-            "least": "min(clock_skew_ms)",
-            "most": "max(clock_skew_ms)",
-            "off": "count(*) FILTER (abs(clock_skew_ms) > 60000)",
-        },
+        numbers=_CLOCKS,
         limit=500,
     ),
     Cube(name="letters", relation="dead", keys=_same("source", "step", "error_class", "message"), limit=200),
@@ -116,7 +122,8 @@ CONNECTIONS: tuple[View, ...] = (
             "t": "t",
             **_same("host", "user_account", "process_path", "process_command_line", "dst_ip_addr", "dst_port"),
             **_same("dst_host_name", "src_ip_addr", "src_port", "network_protocol", "parent_process_path"),
-            **_same("parent_process_command_line", "hashes", "process_create_time", "process_guid", "event_uid"),
+            **_same("parent_process_command_line", "hashes", "process_guid", "event_uid"),
+            "process_create_time": as_text("process_create_time"),
             "country": "country",
         },
         order="t DESC NULLS LAST, event_uid",
@@ -131,7 +138,7 @@ CONNECTIONS: tuple[View, ...] = (
             "src_ip_addr",
         ),
         limit=CONNECTS,
-        newest=True,
+        newest=TIME_JOINS,
     ),
     Cube(
         name="talkers",
@@ -145,8 +152,8 @@ CONNECTIONS: tuple[View, ...] = (
         name="countries",
         relation="joins",
         keys={"country": "country"},
-        numbers={"n": "count(*)", "latitude": "avg(latitude)", "longitude": "avg(longitude)"},
-        where="country IS NOT NULL OR latitude IS NOT NULL",
+        numbers=_PLACES,
+        where=_PLACED,
     ),
     Cube(
         name="movement",
@@ -165,7 +172,6 @@ CONNECTIONS: tuple[View, ...] = (
 )
 
 _WORST = f"{SEVERITY.format('lower(severity)')} DESC NULLS LAST, t DESC NULLS LAST, event_uid"
-_SERIES = "counter || ' ' || lower(CAST(key AS VARCHAR))"  # hosts are spelled as one likes
 SERIES = 200  # anomalies whose windows are shown
 
 WINDOWS: tuple[View, ...] = (
@@ -176,18 +182,16 @@ WINDOWS: tuple[View, ...] = (
             "t": "t",
             **_same("severity", "title", "kind", "counter", "key", "measure", "value", "expected", "deviation"),
             **_same("history", "window_start", "window_end", "text", "attack", "rule_id", "event_uid"),
-            "series": _SERIES,
+            "series": "series",
         },
         order=_WORST,
-        search=("title", "severity", "kind", "counter", "key"),
+        search=("title", "severity", "kind", "series"),
         limit=1_000,
     ),
     Rows(
         name="series",  # the windows of the worst anomalies' counters and keys
-        relation=f"(SELECT t, moment, {_SERIES} AS series, count FROM windows "
-        "WHERE counter IN (SELECT counter FROM anomalies) "
-        f"AND {_SERIES} IN (SELECT series FROM (SELECT {_SERIES} AS series FROM anomalies WHERE counter IS NOT NULL "
-        f"ORDER BY {_WORST} LIMIT {SERIES})))",
+        relation="(SELECT t, moment, series, count FROM windows WHERE series IN (SELECT series FROM ("
+        f"SELECT series FROM anomalies WHERE counter IS NOT NULL ORDER BY {_WORST} LIMIT {SERIES})))",
         columns=_same("series", "t", "count"),
         order="series, t",
         limit=20_000,
@@ -202,7 +206,7 @@ WINDOWS: tuple[View, ...] = (
         relation="windows",
         columns={"t": "t", **_same("counter", "key", "count", "distinct", "late_count", "generation", "event_uid")},
         order="count DESC, t, event_uid",
-        search=("counter", "key"),
+        search=("series",),
         limit=1_000,
     ),
 )
@@ -237,8 +241,8 @@ MONSTER: tuple[View, ...] = (
         name="monster_countries",
         relation="monster",
         keys={"country": "country"},
-        numbers={"n": "count(*)", "latitude": "avg(latitude)", "longitude": "avg(longitude)"},
-        where="country IS NOT NULL OR latitude IS NOT NULL",
+        numbers=_PLACES,
+        where=_PLACED,
     ),
     Cube(
         name="monster_bytes",

@@ -26,6 +26,7 @@ TEXT, INTEGER, NUMBER, BOOLEAN, MAP, LIST = (
     "VARCHAR[]",
 )
 ZONED = "TIMESTAMP WITH TIME ZONE"
+PLACES = {"file": ("_file", TEXT), "nth": ("file_row_number", INTEGER)}
 _OF_KINDS = {  # any other kind is read as text
     Kind.INTEGER: INTEGER,
     Kind.NUMBER: NUMBER,
@@ -47,12 +48,17 @@ class Field(NamedTuple):
 
 
 class Relation(NamedTuple):
-    """A stream with its columns. `valid` keeps, of an archive's copies of a row, the one that counts."""
+    """A stream with its columns. `latest` keeps, of an archive's copies of a row, the last; `where` those that hold.
+
+    Rows with an own `latest` are kept in a table, as a file that comes later may hold a better copy.
+    """
 
     stream: str
     time: str
     fields: tuple[Field, ...]
-    valid: str = ""
+    latest: str = ""
+    where: str = "true"
+    more: tuple[tuple[str, str], ...] = ()  # columns made of others, as a search reads them a million times
 
 
 def _texts(names: str) -> tuple[Field, ...]:
@@ -78,7 +84,9 @@ _CONNECT = (
     *_DESTINATION,
     *_integers("process_id src_port dst_port clock_skew_ms"),
 )
-_REVISED = "QUALIFY revision = max(revision) OVER (PARTITION BY event_uid) AND NOT coalesce(retracted, false)"
+_REVISED = "QUALIFY row_number() OVER (PARTITION BY event_uid ORDER BY revision DESC) = 1"
+_HOLDS = "NOT coalesce(retracted, false)"
+_SERIES = (("series", "lower(concat_ws(' ', counter, CAST(key AS VARCHAR)))"),)  # hosts are spelled as one likes
 _RULE = (*_texts("event_uid rule_id"), Field("revision", INTEGER), Field("retracted", BOOLEAN))
 
 RELATIONS: dict[str, Relation] = {
@@ -98,7 +106,8 @@ RELATIONS: dict[str, Relation] = {
         "event_date_creation",
         (
             *_CONNECT,
-            *_texts("process_command_line parent_process_path parent_process_command_line hashes process_create_time"),
+            *_texts("process_command_line parent_process_path parent_process_command_line hashes"),
+            Field("process_create_time", ZONED),
             *_GEO,
         ),
     ),
@@ -120,6 +129,7 @@ RELATIONS: dict[str, Relation] = {
             Field("contributing_count", INTEGER),
         ),
         _REVISED,
+        _HOLDS,
     ),
     "anomalies": Relation(
         streams.ANOMALIES,
@@ -133,17 +143,20 @@ RELATIONS: dict[str, Relation] = {
             *(Field(name, NUMBER) for name in ("value", "expected", "deviation")),
         ),
         _REVISED,
+        _HOLDS,
+        _SERIES,
     ),
     "windows": Relation(
         streams.WINDOW_COUNTS,
         "window_start",
         (
-            *_texts("counter window_end event_uid"),
+            *_texts("counter event_uid"),
             Field("key", MAP),
             Field("distinct", "MAP(VARCHAR, BIGINT)"),
             *_integers("count generation late_count"),
         ),
         "QUALIFY row_number() OVER (PARTITION BY event_uid, generation ORDER BY count DESC) = 1",
+        more=_SERIES,
     ),
     "dead": Relation(
         streams.DEAD_LETTERS,
@@ -188,13 +201,20 @@ def sql_type(kind: Kind) -> str:
     return _OF_KINDS.get(kind, TEXT)
 
 
-def relation_sql(name: str, relation: Relation, present: Mapping[str, str], raw: str, archived: bool) -> str:
-    """The SQL that makes the relation `name` of the table or view `raw`, which has the columns `present` (name: type).
+def as_text(column: str) -> str:
+    """SQL of a column of instants as the text that JSON lines have. To compare millions of rows, compare instants."""
+    return f"""strftime("{column}", '%Y-%m-%dT%H:%M:%S.%gZ')"""
 
-    `archived`: the folder is a stream's, in which a row may stand more than once (docs/archive.md).
+
+def relation_sql(relation: Relation, present: Mapping[str, str], source: str) -> str:
+    """The SQL that selects a relation's columns of `source`, which has the columns `present` (name: type).
+
+    `file` and `nth` say where a row stands, so that a few can be read again without a look at all.
     """
-    columns = ", ".join([*_times(relation.time, present), *(_column(field, present) for field in relation.fields)])
-    return f"CREATE OR REPLACE VIEW {name} AS SELECT {columns} FROM {raw} {relation.valid if archived else ''}"
+    places = [f"CAST({at if at in present else 'NULL'} AS {kind}) AS {name}" for name, (at, kind) in PLACES.items()]
+    columns = [*_times(relation.time, present), *(_column(field, present) for field in relation.fields), *places]
+    made = "".join(f", {expression} AS {name}" for name, expression in relation.more)
+    return f"SELECT *{made} FROM (SELECT {', '.join(columns)} FROM {source})"
 
 
 def _times(time: str, present: Mapping[str, str]) -> tuple[str, str]:
@@ -227,5 +247,5 @@ def _value(name: str, physical: str, wanted: str) -> str:
     if physical == wanted:
         return f'"{name}"'
     if wanted == TEXT and "TIMESTAMP" in physical:
-        return f"""strftime("{name}", '%Y-%m-%dT%H:%M:%S.%gZ')"""
+        return as_text(name)
     return f'TRY_CAST("{name}" AS {wanted})'

@@ -1,59 +1,70 @@
 """A folder of results as relations in DuckDB, and views run on them: read only, in bounded memory.
 
 Parquet is queried where it is. JSON lines and Avro are loaded once into a database in a temporary folder, file by file,
-so that a folder that grows is not read again.
+so that a folder that grows is not read again. So are rows of which a later file may hold a better copy, and the rollups
+of cubes, for who asks more than once.
 """
 
 from __future__ import annotations
 
 import tempfile
 import threading
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
-from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 import msgspec
 
-from huntbeam.schemas.alert import Alert
-from huntbeam.schemas.ecs import as_columns
 from huntbeam.schemas.errors import UnusableError
-from huntbeam.schemas.record import columns
 from huntbeam.schemas.streams import STREAMS
-from huntbeam.transforms.row_writers import Format
+from huntbeam.transforms.views import rollup
+from huntbeam.transforms.views.database import connect, is_parquet, load, parquet_sql, result_files, table_sql
 from huntbeam.transforms.views.grid import EMPTY, Grid, grid_of
-from huntbeam.transforms.views.relations import RELATIONS, Relation, relation_sql, sql_type
+from huntbeam.transforms.views.relations import RELATIONS, Relation, relation_sql
 from huntbeam.transforms.views.table import Table, cube_table, row_table
-from huntbeam.transforms.views.view import Ask, Rows, View
+from huntbeam.transforms.views.view import EVERYTHING, LEAST, Ask, Cube, Rows, View
 
 if TYPE_CHECKING:
-    import duckdb
+    from duckdb import DuckDBPyConnection
 
-MEMORY = "1GB"
 _ARCHIVE, _SUCCESS = "_archive.json", "_SUCCESS"
 _HOUR = 3_600_000
 _TIMED = ("creates", "connects", "alerts", "events", "monster", "joins", "enriched")
-_BATCH = 5_000
+_FETCHED = 5_000
+BATCH_BYTES = 32 * 1024 * 1024  # of files that are taken up at a time
+PATIENCE = 0.1  # seconds to wait for who takes up files, before the files themselves are asked
+
+Hours = dict[int, tuple[int, int, int]]  # hour since 1970 -> events, first time, last time
+
+
+class _Rolled(NamedTuple):
+    """What a cube's rollup holds: which files, in cells of which width."""
+
+    width: int
+    files: frozenset[str]
 
 
 class Store:
     """The relations of a folder. `refresh` looks whether it has grown; `run` may be called by many threads.
 
+    `rollups`: cubes are counted once a file, which pays for who asks more than once.
     Raises UnusableError for a folder that is none of results, and where DuckDB is missing.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *, rollups: bool = False) -> None:
         self.folder = folder
         self.archived = (folder / _ARCHIVE).is_file()
         self.version = 0
         self.grid: Grid = EMPTY
         self.rows: dict[str, int] = {}  # by stream
-        self._files: dict[str, tuple[str, ...]] = {}
-        self._loaded: set[str] = set()
-        self._lock = threading.Lock()
+        self._files: dict[str, tuple[str, ...]] = {}  # by relation
+        self._hours: dict[str, Hours] = {}  # by relation
+        self._rollups = rollups
+        self._rolled: dict[str, _Rolled] = {}  # by cube
+        self._lock = threading.RLock()  # of what is written: tables, and what is known of them
         self._aside = tempfile.TemporaryDirectory(prefix="huntbeam-", ignore_cleanup_errors=True)
-        self._connection = _connect(Path(self._aside.name))
+        self._connection = connect(Path(self._aside.name))
         try:
             self._open()
         except BaseException:
@@ -61,6 +72,9 @@ class Store:
             raise
 
     def _open(self) -> None:
+        with self._told(), closing(self._connection.cursor()) as cursor:
+            for name, relation in RELATIONS.items():
+                self._relate(cursor, name, relation, ())
         if not self.refresh():
             raise UnusableError(
                 f"{self.folder} holds no results: name the --output of a replay, or the folder of `huntbeam archive`"
@@ -80,19 +94,16 @@ class Store:
     def refresh(self) -> bool:
         """Takes up files that came or went since the last time; whether there were any."""
         with self._lock, self._told():
-            files = {relation.stream: _files(self.folder / relation.stream) for relation in RELATIONS.values()}
-            files = {stream: found for stream, found in files.items() if found}
-            if files == self._files:
-                return False
-            for name, relation in RELATIONS.items():
-                self._relate(name, relation, files.get(relation.stream, ()))
-            self._files = files
-            self.rows = {
-                r.stream: self._one(f"SELECT count(*) FROM {n}") for n, r in RELATIONS.items() if r.stream in files
-            }
-            self.grid = grid_of(self._hours())
-            self.version += 1
-            return True
+            there = {name: result_files(self.folder / relation.stream) for name, relation in RELATIONS.items()}
+            changed = [name for name, files in there.items() if files != self._files.get(name, ())]
+            try:
+                for name in changed:
+                    self._take_up(name, there[name])
+                    self.version += 1
+            finally:  # a torn file keeps what came before it from nobody
+                hours = _merged(*self._hours.values())
+                self.grid = grid_of([(hour, *hours[hour]) for hour in sorted(hours)])
+            return bool(changed)
 
     def success(self) -> Mapping[str, Any]:
         """What `_SUCCESS` of a replay says; nothing for a stream's folder."""
@@ -101,29 +112,41 @@ class Store:
         except (OSError, msgspec.DecodeError):
             return {}
 
-    def run(self, view: View, ask: Ask = Ask()) -> Table:  # noqa: B008  # immutable
+    def run(self, view: View, ask: Ask = EVERYTHING) -> Table:
         """What the view gives for what is asked; for a stream that is not there, nothing."""
-        if isinstance(view, Rows):
-            total = int(self.query(view.count_sql(ask), ask)[0][0])
-            rows = self._each(view.sql(self._newest(view, ask)), ask)
-            return row_table(list(view.columns), rows, total)
-        return cube_table(list(view.keys), list(view.numbers), self._each(view.sql(ask, self.grid), ask))
-
-    def _newest(self, view: Rows, ask: Ask) -> Ask:
-        """What is asked, without what is too old to be shown: to sort all of a year's rows takes memory."""
-        cutoff = self.query(view.cutoff_sql(ask), ask)[0][0] if view.newest else None
-        return ask if cutoff is None else msgspec.structs.replace(ask, since=int(cutoff))
+        grid = self.grid
+        rolled = self._roll(view, ask, grid)
+        if isinstance(view, Cube):
+            sql = rollup.cube_sql(view, ask, grid) if rolled else view.sql(ask, grid)
+            return cube_table(list(view.keys), list(view.numbers), self._each(sql, ask))
+        if view.newest is None:
+            total, rows = int(self.query(view.count_sql(ask), ask)[0][0]), self._each(view.sql(ask), ask)
+        elif rolled:
+            total, since = self.query(rollup.newest_sql(view.newest, ask, view.limit))[0]
+            rows = self._each(view.sql(_since(ask, since)), ask)
+        else:
+            total, rows = self._newest(view, ask)
+        return row_table(list(view.columns), rows, int(total))
 
     def query(self, sql: str, ask: Ask | None = None, **parameters: Any) -> list[tuple[Any, ...]]:
         """The rows of a query of ours; values of others are its parameters, `$name`."""
         return list(self._each(sql, ask, **parameters))
+
+    def _newest(self, view: Rows, ask: Ask) -> tuple[int, Iterator[tuple[Any, ...]]]:
+        """How many rows there are, and the newest: to sort all of a year's rows would take memory."""
+        total, places = self.query(view.newest_sql(ask), ask)[0]
+        files, rows = ([place[name] for place in places or ()] for name in ("file", "nth"))
+        if total <= view.limit and None not in files:
+            return total, self._each(view.placed_sql(), files=files, rows=rows)
+        oldest = places[-1]["instant"]
+        return total, self._each(view.sql(_since(ask, oldest if oldest > LEAST and total >= view.limit else None)), ask)
 
     def _each(self, sql: str, ask: Ask | None = None, **parameters: Any) -> Iterator[tuple[Any, ...]]:
         if ask is not None and "$text" in sql:
             parameters["text"] = ask.text.lower()
         with self._told(), closing(self._connection.cursor()) as cursor:  # each thread its own
             cursor.execute(sql, parameters or None)
-            while rows := cursor.fetchmany(_BATCH):
+            while rows := cursor.fetchmany(_FETCHED):
                 yield from rows
 
     @contextmanager
@@ -139,112 +162,177 @@ class Store:
                 f"{self.folder} cannot be read ({reason}): leave the file out or run the replay again"
             ) from error
 
-    def _one(self, sql: str) -> int:
-        return int(self.query(sql)[0][0])
+    @contextmanager
+    def _writing(self) -> Iterator[DuckDBPyConnection]:
+        """A cursor whose statements are seen by others all at once, or not at all."""
+        with self._told(), closing(self._connection.cursor()) as cursor:
+            cursor.begin()
+            try:
+                yield cursor
+            except BaseException:
+                cursor.rollback()
+                raise
+            cursor.commit()
 
-    def _hours(self) -> list[tuple[int, int, int, int]]:
-        times = " UNION ALL ".join(
-            f"SELECT t // {_HOUR} AS h, count(*) AS n, min(t) AS first, max(t) AS last FROM {name} "
-            "WHERE t IS NOT NULL GROUP BY h"
-            for name in _TIMED
-        )
-        rows = self.query(f"SELECT h, sum(n), min(first), max(last) FROM ({times}) GROUP BY h ORDER BY h")
-        return [(int(h), int(n), int(first), int(last)) for h, n, first, last in rows]
+    def _take_up(self, name: str, files: tuple[str, ...]) -> None:
+        """A relation as its files are now; those that it has are not read again, unless some went."""
+        relation, had = RELATIONS[name], set(self._files.get(name, ()))
+        again = not had or not had.issubset(files)
+        new = [path for path in files if again or path not in had]
+        with self._writing() as cursor:
+            if again:
+                cursor.execute(f"DROP TABLE IF EXISTS rows_{name}")
+                cursor.execute(f"DROP TABLE IF EXISTS kept_{name}")
+            if relation.latest:
+                self._keep(cursor, name, relation, new)
+            else:
+                self._relate(cursor, name, relation, files, new)
+            part = not again and not relation.latest and all(map(is_parquet, files))
+            hours, rows = _counted(cursor, _fresh(cursor, relation, new) if part else name, timed=name in _TIMED)
+        old = self._hours.get(name, {}) if part else {}
+        self._hours[name] = _merged(old, hours)
+        self.rows[relation.stream] = rows + (self.rows[relation.stream] if part else 0)
+        if not files:
+            del self.rows[relation.stream]
+        self._files[name] = files
 
-    def _relate(self, name: str, relation: Relation, files: Sequence[str]) -> None:
-        raw = f"raw_{name}"
-        tables = [*self._parquet(raw, files), *self._table(raw, relation.stream, files)]
-        present: dict[str, str] = {}
-        if tables:
-            self._connection.execute(
-                f"CREATE OR REPLACE VIEW {raw} AS " + " UNION ALL BY NAME ".join(f"FROM {table}" for table in tables)
-            )
-            present = {row[0]: row[1] for row in self.query(f"DESCRIBE {raw}")}
-        sql = relation_sql(name, relation, present, raw if tables else "(SELECT 1 WHERE false)", self.archived)
-        self._connection.execute(sql)
+    def _relate(
+        self, cursor: DuckDBPyConnection, name: str, relation: Relation, files: Sequence[str], new: Sequence[str] = ()
+    ) -> None:
+        """The relation as a view: of Parquet where it is, and of a table with all that was loaded."""
+        _load(cursor, f"rows_{name}", relation, new)
+        cursor.execute(f"CREATE OR REPLACE VIEW {name} AS {_select(cursor, relation, files, f'rows_{name}')}")
 
-    def _parquet(self, raw: str, files: Sequence[str]) -> Iterator[str]:
-        found = [path for path in files if path.endswith(Format.PARQUET.suffix)]
-        if found:
-            paths = ", ".join("'" + path.replace("'", "''") + "'" for path in found)
-            self._connection.execute(
-                f"CREATE OR REPLACE VIEW {raw}_parquet AS FROM read_parquet([{paths}], union_by_name = true)"
-            )
-            yield f"{raw}_parquet"
+    def _keep(self, cursor: DuckDBPyConnection, name: str, relation: Relation, new: Sequence[str]) -> None:
+        """The relation as a table, with one copy of each row where the folder is a stream's (docs/archive.md)."""
+        cursor.execute(f"CREATE TABLE IF NOT EXISTS kept_{name} AS {_select(cursor, relation, ())}")
+        for batch in _batches(new):
+            cursor.execute(f"INSERT INTO kept_{name} FROM {_fresh(cursor, relation, batch)}")
+        if self.archived and new:
+            _drop_copies(cursor, f"kept_{name}", relation.latest)
+        where = relation.where if self.archived else "true"
+        cursor.execute(f"CREATE OR REPLACE VIEW {name} AS FROM kept_{name} WHERE {where}")
 
-    def _table(self, raw: str, stream: str, files: Sequence[str]) -> Iterator[str]:
-        found = [path for path in files if not path.endswith(Format.PARQUET.suffix)]
-        if not found or stream not in STREAMS:
-            return
-        types = {column.name: sql_type(column.kind) for column in columns(STREAMS[stream])}
-        declared = ", ".join(f'"{name}" {sql_type}' for name, sql_type in types.items())
-        self._connection.execute(f"CREATE TABLE IF NOT EXISTS {raw}_rows ({declared})")
-        for path in found:
-            if path not in self._loaded:
-                self._load(f"{raw}_rows", path, types, stream)
-                self._loaded.add(path)
-        yield f"{raw}_rows"
+    def warm(self, view: View) -> bool:
+        """Takes a batch of files into the rollup of a view that lacks some; whether there was one to take."""
+        cube = self._rollable(view)
+        if cube is None:
+            return False
+        with self._lock, self._told():
+            if self._is_rolled(cube, self.grid):
+                return False
+            self._roll_some(cube, self.grid)
+            return True
 
-    def _load(self, table: str, path: str, types: dict[str, str], stream: str) -> None:
-        if path.endswith(Format.JSONL.suffix) and not _ecs(path, stream):
-            declared = ", ".join(f"'{name}': '{sql_type}'" for name, sql_type in types.items())
-            self._connection.execute(
-                f"INSERT INTO {table} SELECT {_kept(types)} FROM read_json([$path], format = 'newline_delimited', "
-                f"columns = {{{declared}}}, maximum_object_size = 67108864)",
-                {"path": path},
-            )
-            return
-        for batch in _batches(Path(path), stream):  # noqa: B007  # DuckDB finds it by its name
-            self._connection.execute(f"INSERT INTO {table} SELECT {_kept(types)} FROM batch")
+    def _roll(self, view: View, ask: Ask, grid: Grid) -> bool:
+        """Whether a rollup answers. It takes up a few new files first; where it lacks many, the files are asked."""
+        cube = self._rollable(view)
+        if cube is None or not rollup.serves(ask, grid.width):
+            return False
+        if not self._is_rolled(cube, grid) and self._lock.acquire(timeout=PATIENCE):
+            try:
+                if len(list(_batches(self._lacks(cube, grid)))) == 1:
+                    self._roll_some(cube, grid)
+            finally:
+                self._lock.release()
+        return self._is_rolled(cube, grid)
 
+    def _rollable(self, view: View) -> Cube | None:
+        """The cube whose rollup can answer for the view. What is not Parquet, or is kept, is a table already."""
+        cube = view if isinstance(view, Cube) else view.newest
+        if not self._rollups or cube is None or cube.relation not in RELATIONS or RELATIONS[cube.relation].latest:
+            return None
+        files = self._files.get(cube.relation, ())
+        return cube if files and all(map(is_parquet, files)) else None
 
-def _kept(types: Iterable[str]) -> str:
-    """A dead letter's bytes are shown, not read: their beginning is enough."""
-    return ", ".join('left("raw_b64", 2048)' if name == "raw_b64" else f'"{name}"' for name in types)
+    def _lacks(self, cube: Cube, grid: Grid) -> list[str]:
+        """The files that the rollup does not have; all, where it has to be made again."""
+        files, rolled = self._files[cube.relation], self._rolled.get(cube.name)
+        if rolled is None or grid.width % rolled.width or not rolled.files.issubset(files):
+            self._rolled.pop(cube.name, None)
+            return list(files)
+        return [path for path in files if path not in rolled.files]
 
+    def _is_rolled(self, cube: Cube, grid: Grid) -> bool:
+        rolled = self._rolled.get(cube.name)
+        return rolled is not None and grid.width % rolled.width == 0 and rolled.files == set(self._files[cube.relation])
 
-def _ecs(path: str, stream: str) -> bool:
-    """Whether a file has alerts as documents of the Elastic Common Schema."""
-    if STREAMS[stream] is not Alert:
-        return False
-    with Path(path).open("rb") as file:
-        return '"ecs":' in file.readline().decode("utf-8", "replace")
-
-
-def _batches(path: Path, stream: str) -> Iterator[Any]:
-    from huntbeam.schemas.arrow import batch_of_rows
-    from huntbeam.transforms.row_files import file_rows
-
-    rows: Iterator[dict[str, Any]] = file_rows(path)
-    if STREAMS[stream] is Alert:
-        rows = map(as_columns, rows)
-    while some := list(islice(rows, _BATCH)):
-        yield batch_of_rows(some, STREAMS[stream])
-
-
-def _connect(aside: Path) -> duckdb.DuckDBPyConnection:
-    try:
-        import duckdb
-    except ImportError as error:
-        raise UnusableError("DuckDB is missing: install it with `pip install 'huntbeam[report]'`") from error
-    connection = duckdb.connect(str(aside / "views.duckdb"))
-    for setting in (
-        f"memory_limit = '{MEMORY}'",
-        f"temp_directory = '{aside / 'spilled'}'",
-        "TimeZone = 'UTC'",
-        "preserve_insertion_order = false",
-        "autoinstall_known_extensions = false",  # nothing is fetched
-        "autoload_known_extensions = false",
-        "lock_configuration = true",
-    ):
-        connection.execute(f"SET {setting}")
-    return connection
+    def _roll_some(self, cube: Cube, grid: Grid) -> None:
+        batch = next(_batches(self._lacks(cube, grid)))
+        rolled = self._rolled.get(cube.name) or _Rolled(grid.width, frozenset())
+        with self._writing() as cursor:
+            for statement in () if rolled.files else rollup.drop_sql(cube.name):
+                cursor.execute(statement)
+            source = _fresh(cursor, RELATIONS[cube.relation], batch)
+            for statement in rollup.fill_sql(cube, source, rolled.width, first=not rolled.files):
+                cursor.execute(statement)
+        self._rolled[cube.name] = _Rolled(rolled.width, rolled.files.union(batch))
 
 
-def _files(folder: Path) -> tuple[str, ...]:
-    suffixes = tuple(f.suffix for f in Format)
-    try:
-        found = sorted(str(path) for path in folder.iterdir() if path.suffix in suffixes and path.name[0] not in "._")
-    except (FileNotFoundError, NotADirectoryError):
-        return ()
-    return tuple(found)
+def _drop_copies(cursor: DuckDBPyConnection, table: str, latest: str) -> None:
+    """Leaves the latest copy of each row. Most rows have one, and are not sorted."""
+    several = f"SELECT event_uid FROM {table} GROUP BY event_uid HAVING count(*) > 1"
+    cursor.execute(f"CREATE OR REPLACE TEMP TABLE copied AS FROM {table} WHERE event_uid IN ({several}) {latest}")
+    cursor.execute(f"DELETE FROM {table} WHERE event_uid IN (SELECT event_uid FROM copied)")
+    cursor.execute(f"INSERT INTO {table} FROM copied")
+    cursor.execute("DROP TABLE copied")
+
+
+def _since(ask: Ask, since: int | None) -> Ask:
+    """What is asked, without what is too old to be shown."""
+    return ask if since is None else msgspec.structs.replace(ask, since=max(int(since), ask.since or int(since)))
+
+
+def _load(cursor: DuckDBPyConnection, table: str, relation: Relation, files: Sequence[str]) -> None:
+    others = [path for path in files if not is_parquet(path)]
+    if others and relation.stream in STREAMS:
+        load(cursor, table, relation.stream, others)
+
+
+def _fresh(cursor: DuckDBPyConnection, relation: Relation, files: Sequence[str]) -> str:
+    """SQL for a relation of some files alone."""
+    cursor.execute("DROP TABLE IF EXISTS rows_fresh")
+    _load(cursor, "rows_fresh", relation, files)
+    return f"({_select(cursor, relation, files, 'rows_fresh')})"
+
+
+def _select(cursor: DuckDBPyConnection, relation: Relation, files: Sequence[str], table: str = "") -> str:
+    """SQL for a relation of Parquet files and of a table, which has the rows of the other files."""
+    paths = [path for path in files if is_parquet(path)]
+    loaded = len(paths) < len(files) and relation.stream in STREAMS
+    parts = [*([parquet_sql(paths)] if paths else []), *([table_sql(table)] if loaded else [])]
+    if not parts:
+        return relation_sql(relation, {}, "(SELECT 1 WHERE false)")
+    raw = f"({' UNION ALL BY NAME '.join(f'({part})' for part in parts)})"
+    return relation_sql(relation, {row[0]: row[1] for row in cursor.execute(f"DESCRIBE FROM {raw}").fetchall()}, raw)
+
+
+def _counted(cursor: DuckDBPyConnection, source: str, *, timed: bool) -> tuple[Hours, int]:
+    """The hours with events of a relation, if they are `timed`, and how many rows it has."""
+    hours = f"SELECT t // {_HOUR}, count(*), min(t), max(t) FROM {source} WHERE t IS NOT NULL GROUP BY 1"
+    found = cursor.execute(hours).fetchall() if timed else []
+    rows = cursor.execute(f"SELECT count(*) FROM {source}").fetchone()
+    return {hour: (n, first, last) for hour, n, first, last in found}, rows[0] if rows else 0
+
+
+def _merged(*some: Hours) -> Hours:
+    total: Hours = {}
+    for hours in some:
+        for hour, (n, first, last) in hours.items():
+            m, least, most = total.get(hour, (0, first, last))
+            total[hour] = m + n, min(least, first), max(most, last)
+    return total
+
+
+def _batches(files: Sequence[str]) -> Iterator[list[str]]:
+    """The files, some megabytes at a time: what is made of a batch has to go into memory."""
+    batch: list[str] = []
+    size = 0
+    for path in files:
+        batch.append(path)
+        size += Path(path).stat().st_size
+        if size >= BATCH_BYTES:
+            yield batch
+            batch, size = [], 0
+    if batch:
+        yield batch

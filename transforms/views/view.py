@@ -12,6 +12,7 @@ from huntbeam.schemas.clock import instant
 from huntbeam.transforms.views.grid import Grid
 
 ROWS, KEYS, KEY_TEXT = 2_000, 100, 400
+LEAST = -(2**62)  # before any time
 FIRST, LAST = -62_135_596_800_000, 253_402_300_799_999  # of the years 1 to 9999
 
 
@@ -24,41 +25,6 @@ class Ask(msgspec.Struct, frozen=True):
 
 
 EVERYTHING = Ask()
-
-
-class Rows(msgspec.Struct, frozen=True, kw_only=True):
-    """Rows of a relation. `columns` are SQL expressions with their names; `search` where a text is looked for."""
-
-    name: str
-    relation: str
-    columns: dict[str, str]
-    order: str
-    search: tuple[str, ...] = ()
-    where: str = "true"
-    limit: int = ROWS
-    newest: bool = False  # the order begins with the newest: old rows need not be sorted
-
-    def cutoff_sql(self, ask: Ask) -> str:
-        """The time before which no row is among the first; null where rows without a time are."""
-        return f"""
-            SELECT CASE WHEN count(*) = {self.limit} AND count(t) = {self.limit} THEN min(t) END
-            FROM (SELECT t FROM {self.relation} WHERE {self._where(ask)} ORDER BY t DESC NULLS LAST LIMIT {self.limit})
-        """
-
-    def count_sql(self, ask: Ask) -> str:
-        """How many rows there are."""
-        return f"SELECT count(*) FROM {self.relation} WHERE {self._where(ask)}"
-
-    def sql(self, ask: Ask) -> str:
-        """The rows; `$text` is a parameter where a text is looked for."""
-        columns = ", ".join(f'{expression} AS "{name}"' for name, expression in self.columns.items())
-        return (
-            f"SELECT {columns} FROM {self.relation} WHERE {self._where(ask)} ORDER BY {self.order} LIMIT {self.limit}"
-        )
-
-    def _where(self, ask: Ask) -> str:
-        found = [f"contains(lower(CAST({column} AS VARCHAR)), $text)" for column in self.search if ask.text]
-        return " AND ".join([f"({self.where})", span_sql(ask), *([f"({' OR '.join(found)})"] if found else [])])
 
 
 class Cube(msgspec.Struct, frozen=True, kw_only=True):
@@ -79,32 +45,74 @@ class Cube(msgspec.Struct, frozen=True, kw_only=True):
 
     def _cells_first(self, source: str, grid: Grid) -> str:
         """Counts buckets and keys in one pass."""
-        named, first = _of("cells", self.keys), next(iter(self.numbers))
+        named, first = listed("cells", self.keys), next(iter(self.numbers))
         return f"""
             WITH cells AS MATERIALIZED (
-              SELECT {grid.bucket_sql()} AS b, {_as(self.keys)}, {_as(self.numbers)} FROM {source} GROUP BY ALL
+              SELECT {grid.bucket_sql()} AS b, {as_keys(self.keys)}, {as_keys(self.numbers)} FROM {source} GROUP BY ALL
             ), found AS MATERIALIZED (SELECT {named}, sum("{first}") AS total FROM cells GROUP BY ALL),
-            best AS (SELECT * FROM found ORDER BY total DESC, {_of("found", self.keys)} LIMIT {self.limit})
-            SELECT b, {_shown("cells", self.keys)}, {_of("cells", self.numbers)}, {_ALL}
-            FROM cells JOIN best ON {_same("cells", self.keys)} ORDER BY best.total DESC, {_of("best", self.keys)}, b
+            best AS (SELECT * FROM found ORDER BY total DESC, {listed("found", self.keys)} LIMIT {self.limit})
+            SELECT b, {shown("cells", self.keys)}, {listed("cells", self.numbers)}, {_ALL}
+            FROM cells JOIN best ON {_same("cells", self.keys)} ORDER BY best.total DESC, {listed("best", self.keys)}, b
         """
 
     def _best_first(self, source: str, grid: Grid) -> str:
         """Counts keys, then the buckets of the best: of a million keys most are not looked at twice."""
-        named, first = _of("best", self.keys), next(iter(self.numbers.values()))
+        named, first = listed("best", self.keys), next(iter(self.numbers.values()))
         return f"""
-            WITH found AS MATERIALIZED (SELECT {_as(self.keys)}, {first} AS total FROM {source} GROUP BY ALL),
+            WITH found AS MATERIALIZED (SELECT {as_keys(self.keys)}, {first} AS total FROM {source} GROUP BY ALL),
             best AS MATERIALIZED (
-              SELECT * FROM found ORDER BY total DESC, {_of("found", self.keys)} LIMIT {self.limit}
+              SELECT * FROM found ORDER BY total DESC, {listed("found", self.keys)} LIMIT {self.limit}
             ),
             cells AS (
-              SELECT {grid.bucket_sql()} AS b, {named}, best.total, {_as(self.numbers)}
-              FROM (SELECT * REPLACE ({_as(self.keys)}) FROM {source}) AS rows JOIN best ON {_same("rows", self.keys)}
+              SELECT {grid.bucket_sql()} AS b, {named}, best.total, {as_keys(self.numbers)}
+              FROM (SELECT * REPLACE ({as_keys(self.keys)}) FROM {source}) AS rows
+              JOIN best ON {_same("rows", self.keys)}
               GROUP BY b, {named}, best.total
             )
-            SELECT b, {_shown("cells", self.keys)}, {_of("cells", self.numbers)}, {_ALL}
-            FROM cells ORDER BY total DESC, {_of("cells", self.keys)}, b
+            SELECT b, {shown("cells", self.keys)}, {listed("cells", self.numbers)}, {_ALL}
+            FROM cells ORDER BY total DESC, {listed("cells", self.keys)}, b
         """
+
+
+class Rows(msgspec.Struct, frozen=True, kw_only=True):
+    """Rows of a relation. `columns` are SQL expressions with their names; `search` where a text is looked for."""
+
+    name: str
+    relation: str
+    columns: dict[str, str]
+    order: str
+    search: tuple[str, ...] = ()
+    where: str = "true"
+    limit: int = ROWS
+    newest: Cube | None = None  # the order begins with the newest; this cube counts all rows of the relation
+
+    def count_sql(self, ask: Ask) -> str:
+        """How many rows there are; `$text` is a parameter where a text is looked for."""
+        return f"SELECT count(*) FROM {self.relation} WHERE {self._where(ask)}"
+
+    def newest_sql(self, ask: Ask) -> str:
+        """How many rows there are, and the places of the newest, the newest first; without a time: at LEAST."""
+        return f"""
+            SELECT count(*), max_by({{'instant': instant, 'file': file, 'nth': nth}}, instant, {self.limit}) FROM (
+              SELECT coalesce(t, {LEAST}) AS instant, file, nth FROM {self.relation} WHERE {self._where(ask)}
+            )
+        """
+
+    def sql(self, ask: Ask) -> str:
+        """The rows."""
+        return self._select(self._where(ask))
+
+    def placed_sql(self) -> str:
+        """The rows that stand in the `$files` at the `$rows`."""
+        return self._select("(file, nth) IN (SELECT unnest($files), unnest($rows))")
+
+    def _select(self, where: str) -> str:
+        columns = ", ".join(f'{expression} AS "{name}"' for name, expression in self.columns.items())
+        return f"SELECT {columns} FROM {self.relation} WHERE {where} ORDER BY {self.order} LIMIT {self.limit}"
+
+    def _where(self, ask: Ask) -> str:
+        found = [f"contains(lower(CAST({column} AS VARCHAR)), $text)" for column in self.search if ask.text]
+        return " AND ".join([f"({self.where})", span_sql(ask), *([f"({' OR '.join(found)})"] if found else [])])
 
 
 View = Rows | Cube
@@ -113,21 +121,23 @@ View = Rows | Cube
 _ALL = "(SELECT count(*) FROM found), (SELECT sum(total) FROM found)"
 
 
-def _as(expressions: dict[str, str]) -> str:
+def as_keys(expressions: dict[str, str]) -> str:
+    """SQL of expressions with their names."""
     return ", ".join(f'{expression} AS "{name}"' for name, expression in expressions.items())
+
+
+def listed(table: str, names: dict[str, str]) -> str:
+    """SQL of a table's columns."""
+    return ", ".join(f'{table}."{name}"' for name in names)
+
+
+def shown(table: str, names: dict[str, str]) -> str:
+    """SQL of keys as texts. They are shown, not read: a command line of 32,000 characters is cut."""
+    return ", ".join(f'left(CAST({table}."{name}" AS VARCHAR), {KEY_TEXT})' for name in names)
 
 
 def _same(table: str, names: dict[str, str]) -> str:
     return " AND ".join(f'{table}."{name}" IS NOT DISTINCT FROM best."{name}"' for name in names)
-
-
-def _of(table: str, names: dict[str, str]) -> str:
-    return ", ".join(f'{table}."{name}"' for name in names)
-
-
-def _shown(table: str, names: dict[str, str]) -> str:
-    """Keys are shown, not read: a command line of 32,000 characters is cut."""
-    return ", ".join(f'left(CAST({table}."{name}" AS VARCHAR), {KEY_TEXT})' for name in names)
 
 
 def span_sql(ask: Ask) -> str:

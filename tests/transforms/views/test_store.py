@@ -232,7 +232,7 @@ def test_columns_that_a_folder_does_not_have_are_null_and_those_it_has_are_read(
     pq.write_table(monster, tmp_path / "monster_events" / "part-0.parquet")
     with Store(tmp_path) as store:
         assert cube(store, "countries").keys == [["Netherlands"]]
-        assert cube(store, "countries").cells == [[None, 0, 1, 52.4, 4.9]]
+        assert cube(store, "countries").cells == [[None, 0, 1, 1, 52.4, 4.9]]
         assert rows(store, "connections").total == 1
         assert cube(store, "monster_hosts").total == 2
         assert cube(store, "monster_bytes").cells == [[None, 0, 30, 10]]
