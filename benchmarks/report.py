@@ -3,7 +3,8 @@
     python benchmarks/report.py [--rows 1000000] [--folder .bench/report]
 
 What is measured: size and making of the page, its opening in Chromium (until every part of the first view is drawn),
-and how long serve takes for each view when nothing is remembered, of everything and of a span, and for a search.
+and how long serve takes for each view when no answer is remembered: of everything, of spans, for texts, and after a new
+file.
 The rows are made up by DuckDB, in the columns of the streams, over two weeks: 300 hosts, 40 programs that talk to 20
 addresses each.
 """
@@ -16,6 +17,8 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -24,12 +27,13 @@ from urllib.request import urlopen
 
 import duckdb
 
-from huntbeam.runners.serving import server
+from huntbeam.runners.serving import server, warm
 from huntbeam.schemas.record import columns
 from huntbeam.schemas.streams import STREAMS
 from huntbeam.transforms.views.catalog import VIEWS
 from huntbeam.transforms.views.relations import sql_type
 from huntbeam.transforms.views.store import Store
+from huntbeam.transforms.views.view import Rows
 
 Process: Any = import_module("psutil").Process  # it has no types
 
@@ -159,29 +163,62 @@ def opening(page: Path) -> None:
 
 
 def serving(folder: Path) -> None:
-    """Asks a server for each view; prints the slowest."""
+    """Asks a server for each view; prints the slowest: at once, when all files are counted, after a new file."""
     started = time.monotonic()
-    with Store(folder) as store:
-        opened, grid = time.monotonic() - started, store.grid
-        http = server(store, 0, 5, ())
-        threading.Thread(target=http.serve_forever, daemon=True).start()
-        third = grid.start + grid.width * (grid.buckets // 3)
-        some = {"since": third, "until": third + grid.width * 5}
-        asked: dict[str, dict[str, Any]] = {
-            "of everything": {},
-            "of a span": some,
-            "with a text": {"text": "profile 7"},
-        }
-        print(f"serve: opened in {opened:.2f} s")
-        for what, query in asked.items():
-            taken = {name: _asked(http.server_address[1], f"view/{name}", query) for name in VIEWS}
-            slow = sorted(taken, key=taken.__getitem__, reverse=True)[:4]
-            print(f"  views {what}: the slowest " + ", ".join(f"{name} {taken[name]:.2f} s" for name in slow))
+    with Store(folder, rollups=True) as store:
+        print(f"serve: opened in {time.monotonic() - started:.1f} s")
+        asked(store, "before the files are counted", {})
+        started = time.monotonic()
+        warm(store, threading.Event())
+        print(f"  files counted in {time.monotonic() - started:.1f} s")
+        third = store.grid.start + store.grid.width * (store.grid.buckets // 3)
+        asked(store, "of everything", {})
+        asked(store, "of a short span", {"since": third, "until": third + store.grid.width * 5})
+        asked(store, "of a long span", {"since": third, "until": third * 2 - store.grid.start})
+        asked(store, "with a text of many rows", {"text": "profile 7"})
+        asked(store, "with a text of few rows", {"text": "profile 123456"})
+        with more_files(folder):
+            started = time.monotonic()
+            store.refresh()
+            print(f"  a file more in each folder: taken up in {time.monotonic() - started:.2f} s")
+            asked(store, "of everything then", {})
+        store.refresh()
         row = store.query("SELECT lower(host), process_guid FROM creates WHERE t IS NOT NULL LIMIT 1")[0]
-        print(f"  a process tree: {_asked(http.server_address[1], 'tree', {'host': row[0], 'guid': row[1]}):.2f} s")
+        with asking(store) as port:
+            print(f"  a process tree: {_asked(port, 'tree', {'host': row[0], 'guid': row[1]}):.2f} s")
         print(f"  memory: {Process().memory_info().rss / 1e6:.0f} MB")
+
+
+def asked(store: Store, what: str, query: dict[str, Any]) -> None:
+    """Prints the slowest views; of a server of its own, that remembers nothing."""
+    with asking(store) as port:
+        named = [
+            name for name, view in VIEWS.items() if "text" not in query or (isinstance(view, Rows) and view.search)
+        ]
+        taken = {name: _asked(port, f"view/{name}", query) for name in named}
+    slow = sorted(taken, key=taken.__getitem__, reverse=True)[:4]
+    print(f"  views {what}: the slowest " + ", ".join(f"{name} {taken[name]:.2f} s" for name in slow), flush=True)
+
+
+@contextmanager
+def asking(store: Store) -> Iterator[int]:
+    """The port of a server."""
+    with server(store, 0, 5, ()) as http:
+        threading.Thread(target=http.serve_forever, daemon=True).start()
+        yield http.server_address[1]
         http.shutdown()
-        http.server_close()
+
+
+@contextmanager
+def more_files(folder: Path) -> Iterator[None]:
+    """In each stream's folder its last file once more, for a while."""
+    last = [max(path.glob("*.parquet")) for path in folder.iterdir() if path.is_dir()]
+    added = [Path(shutil.copy(path, path.with_name("part-1-00000.parquet"))) for path in last]
+    try:
+        yield
+    finally:
+        for path in added:
+            path.unlink()
 
 
 def _asked(port: int, path: str, query: dict[str, Any]) -> float:

@@ -35,12 +35,11 @@ def _same(*names: str) -> dict[str, str]:
     return {name: f'"{name}"' for name in names}
 
 
-TIME_JOINS = Cube(name="time_joins", relation="joins", keys={"joined": "process_create_time IS NOT NULL"})
 OVERVIEW: tuple[View, ...] = (
     Cube(name="time_events", relation="events", keys={"source": "source_name", "id": "event_id"}),
     Cube(name="time_creates", relation="creates", keys=_HOST, limit=500),
     Cube(name="time_connects", relation="connects", keys=_HOST, limit=500),
-    TIME_JOINS,
+    Cube(name="time_joins", relation="joins", keys={"joined": "process_create_time IS NOT NULL"}),
     Cube(name="time_joins_by_host", relation="joins", keys=_HOST, limit=500),
     Cube(name="time_unmatched", relation="unmatched", keys={"reason": "reason"}),
     Cube(name="time_unmatched_by_host", relation="unmatched", keys=_HOST, limit=500),
@@ -138,7 +137,7 @@ CONNECTIONS: tuple[View, ...] = (
             "src_ip_addr",
         ),
         limit=CONNECTS,
-        newest=TIME_JOINS,
+        newest=True,
     ),
     Cube(
         name="talkers",

@@ -59,8 +59,8 @@ def is_parquet(path: str) -> bool:
 
 
 def parquet_sql(paths: Iterable[str]) -> str:
-    """SQL for the rows of Parquet files, each with its place."""
-    listed = ", ".join("'" + path.replace("'", "''") + "'" for path in paths)
+    """SQL for the rows of Parquet files, each with its place. The last file first: what looks for the newest has it."""
+    listed = ", ".join("'" + path.replace("'", "''") + "'" for path in sorted(paths, reverse=True))
     return (
         f"FROM read_parquet([{listed}], union_by_name = true, filename = '{PLACES['file'][0]}', file_row_number = true)"
     )

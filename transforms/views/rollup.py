@@ -15,7 +15,7 @@ _AGAIN = {"count": "sum", "sum": "sum", "min": "min", "max": "max"}  # what adds
 
 def serves(ask: Ask, width: int) -> bool:
     """Whether cells of `width` ms lie either in the span that is asked or out of it."""
-    return all(edge is None or edge % width == 0 for edge in (ask.since, ask.until)) and not ask.text
+    return all(edge is None or edge % width == 0 for edge in (ask.since, ask.until))
 
 
 def fill_sql(cube: Cube, source: str, width: int, *, first: bool) -> list[str]:
@@ -65,15 +65,6 @@ def cube_sql(cube: Cube, ask: Ask, grid: Grid) -> str:
         SELECT b, {shown("best", cube.keys)}, {listed("cells", cube.numbers)},
           (SELECT count(*) FROM found), (SELECT sum(total) FROM found)
         FROM cells JOIN best USING (id) ORDER BY best.total DESC, {best}, b
-    """
-
-
-def newest_sql(cube: Cube, ask: Ask, limit: int) -> str:
-    """How many rows there are, and a time from which on `limit` rows are; null where there are fewer with a time."""
-    return f"""
-        WITH rolled AS (SELECT t, sum(n) AS n FROM cells_{cube.name} WHERE {_span(ask)} GROUP BY t),
-        above AS (SELECT t, sum(n) OVER (ORDER BY t DESC) AS n FROM rolled WHERE t IS NOT NULL)
-        SELECT (SELECT coalesce(sum(n), 0) FROM rolled), (SELECT max(t) FROM above WHERE n >= {limit})
     """
 
 

@@ -114,19 +114,15 @@ class Store:
 
     def run(self, view: View, ask: Ask = EVERYTHING) -> Table:
         """What the view gives for what is asked; for a stream that is not there, nothing."""
-        grid = self.grid
-        rolled = self._roll(view, ask, grid)
         if isinstance(view, Cube):
-            sql = rollup.cube_sql(view, ask, grid) if rolled else view.sql(ask, grid)
+            grid = self.grid
+            sql = rollup.cube_sql(view, ask, grid) if self._roll(view, ask, grid) else view.sql(ask, grid)
             return cube_table(list(view.keys), list(view.numbers), self._each(sql, ask))
-        if view.newest is None:
-            total, rows = int(self.query(view.count_sql(ask), ask)[0][0]), self._each(view.sql(ask), ask)
-        elif rolled:
-            total, since = self.query(rollup.newest_sql(view.newest, ask, view.limit))[0]
-            rows = self._each(view.sql(_since(ask, since)), ask)
-        else:
+        if view.newest:
             total, rows = self._newest(view, ask)
-        return row_table(list(view.columns), rows, int(total))
+        else:
+            total, rows = int(self.query(view.count_sql(ask), ask)[0][0]), self._each(view.sql(ask), ask)
+        return row_table(list(view.columns), rows, total)
 
     def query(self, sql: str, ask: Ask | None = None, **parameters: Any) -> list[tuple[Any, ...]]:
         """The rows of a query of ours; values of others are its parameters, `$name`."""
@@ -135,11 +131,13 @@ class Store:
     def _newest(self, view: Rows, ask: Ask) -> tuple[int, Iterator[tuple[Any, ...]]]:
         """How many rows there are, and the newest: to sort all of a year's rows would take memory."""
         total, places = self.query(view.newest_sql(ask), ask)[0]
-        files, rows = ([place[name] for place in places or ()] for name in ("file", "nth"))
-        if total <= view.limit and None not in files:
-            return total, self._each(view.placed_sql(), files=files, rows=rows)
-        oldest = places[-1]["instant"]
-        return total, self._each(view.sql(_since(ask, oldest if oldest > LEAST and total >= view.limit else None)), ask)
+        if total <= view.limit and (files := {place["file"] for place in places or ()}) and all(map(is_parquet, files)):
+            with self._told(), closing(self._connection.cursor()) as cursor:
+                sql = view.placed_sql(_fresh(cursor, RELATIONS[view.relation], sorted(files)))
+            named, numbered = ([place[name] for place in places] for name in ("file", "nth"))
+            return total, self._each(sql, files=named, rows=numbered)
+        oldest = places[-1]["instant"] if total >= view.limit else LEAST
+        return total, self._each(view.sql(_since(ask, oldest if oldest > LEAST else None)), ask)
 
     def _each(self, sql: str, ask: Ask | None = None, **parameters: Any) -> Iterator[tuple[Any, ...]]:
         if ask is not None and "$text" in sql:
@@ -215,19 +213,17 @@ class Store:
 
     def warm(self, view: View) -> bool:
         """Takes a batch of files into the rollup of a view that lacks some; whether there was one to take."""
-        cube = self._rollable(view)
-        if cube is None:
+        if not isinstance(view, Cube) or not self._rollable(view):
             return False
         with self._lock, self._told():
-            if self._is_rolled(cube, self.grid):
+            if self._is_rolled(view, self.grid):
                 return False
-            self._roll_some(cube, self.grid)
+            self._roll_some(view, self.grid)
             return True
 
-    def _roll(self, view: View, ask: Ask, grid: Grid) -> bool:
+    def _roll(self, cube: Cube, ask: Ask, grid: Grid) -> bool:
         """Whether a rollup answers. It takes up a few new files first; where it lacks many, the files are asked."""
-        cube = self._rollable(view)
-        if cube is None or not rollup.serves(ask, grid.width):
+        if not self._rollable(cube) or not rollup.serves(ask, grid.width):
             return False
         if not self._is_rolled(cube, grid) and self._lock.acquire(timeout=PATIENCE):
             try:
@@ -237,13 +233,12 @@ class Store:
                 self._lock.release()
         return self._is_rolled(cube, grid)
 
-    def _rollable(self, view: View) -> Cube | None:
-        """The cube whose rollup can answer for the view. What is not Parquet, or is kept, is a table already."""
-        cube = view if isinstance(view, Cube) else view.newest
-        if not self._rollups or cube is None or cube.relation not in RELATIONS or RELATIONS[cube.relation].latest:
-            return None
+    def _rollable(self, cube: Cube) -> bool:
+        """Whether the cube may have a rollup. What is not Parquet, or is kept, is a table already."""
+        if not self._rollups or cube.relation not in RELATIONS or RELATIONS[cube.relation].latest:
+            return False
         files = self._files.get(cube.relation, ())
-        return cube if files and all(map(is_parquet, files)) else None
+        return bool(files) and all(map(is_parquet, files))
 
     def _lacks(self, cube: Cube, grid: Grid) -> list[str]:
         """The files that the rollup does not have; all, where it has to be made again."""

@@ -27,6 +27,47 @@ class Ask(msgspec.Struct, frozen=True):
 EVERYTHING = Ask()
 
 
+class Rows(msgspec.Struct, frozen=True, kw_only=True):
+    """Rows of a relation. `columns` are SQL expressions with their names; `search` where a text is looked for."""
+
+    name: str
+    relation: str
+    columns: dict[str, str]
+    order: str
+    search: tuple[str, ...] = ()
+    where: str = "true"
+    limit: int = ROWS
+    newest: bool = False  # the order begins with the newest: old rows need not be sorted
+
+    def count_sql(self, ask: Ask) -> str:
+        """How many rows there are; `$text` is a parameter where a text is looked for."""
+        return f"SELECT count(*) FROM {self.relation} WHERE {self._where(ask)}"
+
+    def newest_sql(self, ask: Ask) -> str:
+        """How many rows there are, and the places of the newest, the newest first; without a time: at LEAST."""
+        return f"""
+            SELECT count(*), max_by({{'instant': instant, 'file': file, 'nth': nth}}, instant, {self.limit}) FROM (
+              SELECT coalesce(t, {LEAST}) AS instant, file, nth FROM {self.relation} WHERE {self._where(ask)}
+            )
+        """
+
+    def sql(self, ask: Ask) -> str:
+        """The rows."""
+        return self._select(self.relation, self._where(ask))
+
+    def placed_sql(self, source: str) -> str:
+        """The rows that stand in the `$files` at the `$rows`; `source` is the relation, of these files alone."""
+        return self._select(source, "(file, nth) IN (SELECT unnest($files), unnest($rows))")
+
+    def _select(self, source: str, where: str) -> str:
+        columns = ", ".join(f'{expression} AS "{name}"' for name, expression in self.columns.items())
+        return f"SELECT {columns} FROM {source} WHERE {where} ORDER BY {self.order} LIMIT {self.limit}"
+
+    def _where(self, ask: Ask) -> str:
+        found = [f"contains(lower(CAST({column} AS VARCHAR)), $text)" for column in self.search if ask.text]
+        return " AND ".join([f"({self.where})", span_sql(ask), *([f"({' OR '.join(found)})"] if found else [])])
+
+
 class Cube(msgspec.Struct, frozen=True, kw_only=True):
     """Numbers by bucket and keys. The keys with the highest first number are kept."""
 
@@ -72,47 +113,6 @@ class Cube(msgspec.Struct, frozen=True, kw_only=True):
             SELECT b, {shown("cells", self.keys)}, {listed("cells", self.numbers)}, {_ALL}
             FROM cells ORDER BY total DESC, {listed("cells", self.keys)}, b
         """
-
-
-class Rows(msgspec.Struct, frozen=True, kw_only=True):
-    """Rows of a relation. `columns` are SQL expressions with their names; `search` where a text is looked for."""
-
-    name: str
-    relation: str
-    columns: dict[str, str]
-    order: str
-    search: tuple[str, ...] = ()
-    where: str = "true"
-    limit: int = ROWS
-    newest: Cube | None = None  # the order begins with the newest; this cube counts all rows of the relation
-
-    def count_sql(self, ask: Ask) -> str:
-        """How many rows there are; `$text` is a parameter where a text is looked for."""
-        return f"SELECT count(*) FROM {self.relation} WHERE {self._where(ask)}"
-
-    def newest_sql(self, ask: Ask) -> str:
-        """How many rows there are, and the places of the newest, the newest first; without a time: at LEAST."""
-        return f"""
-            SELECT count(*), max_by({{'instant': instant, 'file': file, 'nth': nth}}, instant, {self.limit}) FROM (
-              SELECT coalesce(t, {LEAST}) AS instant, file, nth FROM {self.relation} WHERE {self._where(ask)}
-            )
-        """
-
-    def sql(self, ask: Ask) -> str:
-        """The rows."""
-        return self._select(self._where(ask))
-
-    def placed_sql(self) -> str:
-        """The rows that stand in the `$files` at the `$rows`."""
-        return self._select("(file, nth) IN (SELECT unnest($files), unnest($rows))")
-
-    def _select(self, where: str) -> str:
-        columns = ", ".join(f'{expression} AS "{name}"' for name, expression in self.columns.items())
-        return f"SELECT {columns} FROM {self.relation} WHERE {where} ORDER BY {self.order} LIMIT {self.limit}"
-
-    def _where(self, ask: Ask) -> str:
-        found = [f"contains(lower(CAST({column} AS VARCHAR)), $text)" for column in self.search if ask.text]
-        return " AND ".join([f"({self.where})", span_sql(ask), *([f"({' OR '.join(found)})"] if found else [])])
 
 
 View = Rows | Cube

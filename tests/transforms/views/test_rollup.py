@@ -13,7 +13,6 @@ from huntbeam.schemas.clock import DAY, instant
 from huntbeam.transforms.views import store as stores
 from huntbeam.transforms.views.catalog import VIEWS
 from huntbeam.transforms.views.store import Store
-from huntbeam.transforms.views.table import CubeTable, RowTable
 from huntbeam.transforms.views.view import Ask
 from tests.transforms.views.folders import T0, Row, add_parquet
 from tests.transforms.views.test_store import connect
@@ -28,7 +27,7 @@ EVENTS = st.lists(
     ),
     max_size=12,
 )
-VIEWED = ("clocks", "talkers", "movement", "connections")
+VIEWED = ("clocks", "talkers", "movement")
 
 
 def rows_of(events: list[tuple[int | None, str | None, str | None, int | None, int | None]], first: int) -> list[Row]:
@@ -81,11 +80,7 @@ def test_a_rollup_is_made_again_when_files_go_and_when_the_grid_grows(tmp_path: 
         same(rolled, tmp_path)
         width = rolled.grid.width
         days = [connect(50 + n, event_date_creation=instant(T0 + n * DAY)) for n in range(60)]
-        add(
-            tmp_path,
-            "part-0-1.parquet",
-            [connect(50 + n, event_date_creation=instant(T0 + n * DAY)) for n in range(60)],
-        )
+        add(tmp_path, "part-0-1.parquet", days)
         assert rolled.refresh()
         assert rolled.grid.width > width
         same(rolled, tmp_path)
@@ -113,19 +108,3 @@ def test_what_is_not_rolled_yet_is_asked_of_the_files(tmp_path: Path, monkeypatc
         assert not rolled.warm(view)
     with Store(tmp_path) as plain:
         assert not plain.warm(view)
-
-
-def test_the_newest_rows_and_their_number_come_from_the_rollup(tmp_path: Path) -> None:
-    from msgspec.structs import replace
-
-    add(tmp_path, "part-0-0.parquet", [connect(n, event_date_creation=instant(T0 + n % 9 * 60_000)) for n in range(90)])
-    add(tmp_path, "part-0-1.parquet", [connect(90 + n, event_date_creation=None) for n in range(5)])
-    view = VIEWS["connections"]
-    with Store(tmp_path, rollups=True) as rolled, Store(tmp_path) as plain:
-        assert isinstance(plain.run(VIEWS["talkers"]), CubeTable)
-        for limit in (1, 9, 10, 11, 89, 90, 91, 95, 96):
-            some = replace(view, limit=limit)
-            table = rolled.run(some)
-            assert isinstance(table, RowTable)
-            assert table == plain.run(some)
-            assert (len(table.rows), table.total) == (min(limit, 95), 95)

@@ -140,6 +140,22 @@ def test_the_newest_rows_are_found_without_sorting_the_others(tmp_path: Path) ->
             assert (table.rows, table.total) == (everything[:limit], 20)
 
 
+def test_rows_with_a_text_are_found_in_their_files(tmp_path: Path) -> None:
+    for number in range(3):
+        made = [connect(n, process_command_line=f"run {n}") for n in range(number * 10, number * 10 + 10)]
+        add_parquet(tmp_path, "sysmon_join", f"part-0-{number}.parquet", [*made, connect(90 + number, host=None)])
+    with Store(tmp_path) as store:
+        view = VIEWS["connections"]
+        assert isinstance(view, Rows)
+        at = list(view.columns).index("event_uid")
+        for text, found in (("run 1", [1, *range(10, 20)]), ("run 2", [2, *range(20, 30)]), ("run 7", [7]), ("q", [])):
+            for limit in (1, 11, 12, 100):
+                table = store.run(replace(view, limit=limit), Ask(text=text))
+                assert isinstance(table, RowTable)
+                expected = [f"{n:032x}" for n in sorted(found, reverse=True)][:limit]
+                assert ([row[at] for row in table.rows], table.total) == (expected, len(found))
+
+
 def test_text_is_looked_for_in_every_row_and_whatever_its_case(tmp_path: Path) -> None:
     made = [connect(n, process_command_line=f"run {n} '; DROP --") for n in range(9)]
     made.append(connect(9, process_command_line="PowerShell -Enc 100%_"))
