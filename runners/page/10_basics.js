@@ -33,7 +33,8 @@ const HIDDEN = /[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u00ad\u061c\u200b-\u200
 const shown = (value) => String(value).replace(HIDDEN, (c) => "\\u" + c.charCodeAt(0).toString(16).padStart(4, "0"));
 
 const NUMBER = new Intl.NumberFormat("en", { maximumFractionDigits: 2 });
-const number = (n) => (n === null || n === undefined ? "–" : NUMBER.format(n));
+const SMALL = new Intl.NumberFormat("en", { maximumSignificantDigits: 2 });
+const number = (n) => (n === null || n === undefined ? "–" : n && Math.abs(n) < 0.1 ? SMALL.format(n) : NUMBER.format(n));
 const percent = (part, whole) => (whole ? `${(Math.floor((1000 * part) / whole) / 10).toFixed(1)} %` : "–");
 const bytes = (n) => {
   const units = ["B", "kB", "MB", "GB", "TB"];
@@ -81,7 +82,7 @@ function link(address, text) {
   return safe ? h("a", { href: address, rel: "noreferrer noopener", target: "_blank" }, text || address) : h("span", {}, text || address);
 }
 const attackLink = (id) =>
-  link(/^T\d{4}(\.\d{3})?$/.test(id) ? `https://attack.mitre.org/techniques/${id.replace(".", "/")}/` : "", `${id} ${techniqueName(id)}`);
+  link(/^T\d{4}(\.\d{3})?$/.test(id) ? `https://attack.mitre.org/techniques/${id.replace(".", "/")}/` : "", `${id} ${techniqueName(id)}`.trim());
 const techniqueName = (id) => (DATA.attack.techniques[String(id).slice(0, 5)] || ["", []])[0];
 
 function delayed(ms, act) {

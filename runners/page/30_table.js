@@ -61,7 +61,8 @@ function table({ name, label, columns, sort, detail, search = true, onsearch, fo
       const open = state.open.has(id);
       return h("td", { class: column.kind, "data-label": column.label }, h("button", { class: "plain", type: "button", "aria-expanded": String(open) }, open ? "▾ " : "▸ ", inside));
     }
-    return h("td", { class: column.kind, "data-label": column.label || null }, inside === null || inside === undefined ? "" : inside);
+    const nothing = inside === null || inside === undefined || inside === "";
+    return h("td", { class: nothing || inside === "–" ? `${column.kind || ""} nothing` : column.kind, "data-label": column.label || null }, nothing ? "" : inside);
   }
 
   function line(row, number) {

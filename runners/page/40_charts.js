@@ -2,6 +2,7 @@
 
 const colour = (name) => getComputedStyle(document.documentElement).getPropertyValue(`--${name}`).trim();
 const CATEGORIES = ["c1", "c2", "c3", "c4", "c5", "c6", "c7", "c9", "c8"];
+const kindScale = (kinds) => ({ domain: kinds, range: kinds.map((kind, at) => colour(kind === "others" ? "c8" : CATEGORIES[at])) });
 const levelScale = () => ({ domain: LEVELS, range: LEVELS.map(colour) });
 
 function theme() {

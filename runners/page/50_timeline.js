@@ -7,7 +7,7 @@ function timeline(changed) {
   const all = h("button", { type: "button", onclick: () => set(null, null) }, "Whole time");
   const told = h("span", { class: "hint", role: "status" });
   const aside = h("p", { class: "hint" });
-  const form = h("form", { class: "row noprint" }, since, "–", until, h("button", { type: "submit" }, "Show span"), all, told);
+  const form = h("form", { class: "row noprint" }, since, h("span", { class: "dash" }, "–"), until, h("button", { type: "submit" }, "Show span"), all, told);
   form.addEventListener("submit", (event) => {
     event.preventDefault();
     const [from, to] = [since.value, until.value].map((text) => (text.trim() ? Date.parse(text.trim().replace(" ", "T").replace(/Z?$/, "Z")) : null));
@@ -39,11 +39,11 @@ function timeline(changed) {
   async function update() {
     const [events, alerts] = [await eventCells(), cellsOf(await view("levels", { everything: true }), true)];
     const inside = (cell) => cell.b !== null && cell.b >= 0 && cell.b < grid().buckets;
-    const rows = limited(events.filter(inside));
+    const { rows, kinds } = limited(events.filter(inside));
     const levels = added(alerts.filter(inside), (c) => ({ b: c.b, level: c.level }));
     outside(events, alerts);
     say();
-    await figure.draw((width) => spec(rows, levels, width - 70), (vega) => listen(vega, set));
+    await figure.draw((width) => spec(rows, kinds, levels, width - 70), (vega) => listen(vega, set));
   }
 
   function outside(events, alerts) {
@@ -78,11 +78,12 @@ const SYSMON = {
 // The seven most frequent kinds by name, the rest as others.
 function limited(cells) {
   const kinds = added(cells, (c) => ({ what: c.what })).map((row) => row.what);
-  const kept = new Set(kinds.length > 8 ? kinds.slice(0, 7) : kinds);
-  return added(cells, (c) => ({ b: c.b, what: kept.has(c.what) ? c.what : "others" }));
+  const kept = kinds.length > 8 ? kinds.slice(0, 7) : kinds;
+  const rows = added(cells, (c) => ({ b: c.b, what: kept.includes(c.what) ? c.what : "others" }));
+  return { rows, kinds: kinds.length > 8 ? [...kept, "others"] : kept };
 }
 
-function spec(rows, levels, width) {
+function spec(rows, kinds, levels, width) {
   if (!rows.length && !levels.length) return null;
   const at = (row) => ({ ...row, what: row.what && shown(row.what), t: bucketStart(row.b), end: bucketStart(row.b + 1) });
   const x = X({ ...BARS, scale: over(grid().start, gridEnd()) });
@@ -95,8 +96,8 @@ function spec(rows, levels, width) {
     mark: { type: "bar", binSpacing: 0.5 },
     encoding: {
       x, x2: { field: "end" },
-      y: { field: "n", type: "quantitative", axis: { title: "events", tickCount: 4, format: "~s", minExtent: 44 }, stack: true },
-      color: { field: "what", type: "nominal", sort: null, legend: { title: null } },
+      y: { field: "n", type: "quantitative", axis: { title: "events", tickCount: 4, tickMinStep: 1, format: "~s", minExtent: 44 }, stack: true },
+      color: { field: "what", type: "nominal", scale: kindScale(kinds.map(shown)), legend: { title: null } },
       tooltip: [when, { field: "what", title: "what" }, { field: "n", title: "events", format: "," }],
     },
   };
@@ -106,7 +107,7 @@ function spec(rows, levels, width) {
     mark: { type: "bar", binSpacing: 0.5 },
     encoding: {
       x: { ...x, axis: null }, x2: { field: "end" },
-      y: { field: "n", type: "quantitative", axis: { title: "alerts", tickCount: 2, minExtent: 44, format: "~s", titleAngle: -90 }, stack: true },
+      y: { field: "n", type: "quantitative", axis: { title: "alerts", tickCount: 2, tickMinStep: 1, minExtent: 44, format: "~s", titleAngle: -90 }, stack: true },
       color: { field: "level", type: "nominal", scale: levelScale(), legend: null },
       tooltip: [when, { field: "level", title: "alerts" }, { field: "n", title: "number", format: "," }],
     },

@@ -3,8 +3,15 @@
 function overview(go) {
   const figures = h("div", { class: "figures" });
   const quality = h("section", { class: "card", "aria-label": "Data quality" });
-  const rules = table({ name: "rules", label: "alerts by rule", search: false, page: 10, folds: false, empty: "No rule found anything.", columns: ranking([
-    { key: "level", label: "level", show: (r) => badge(r.level), rank: (r) => -LEVELS.indexOf(levelOf(r.level)) }, { key: "title", label: "rule", kind: "mid" }], "alerts") });
+  const first = table({ name: "look_at_first", label: "what to look at first", search: false, page: 8, empty: "Nothing stands out here: no alert, no anomaly.", columns: [
+    { key: "level", label: "level", kind: "level", show: (r) => badge(r.level), rank: (r) => -LEVELS.indexOf(levelOf(r.level)) },
+    { key: "title", label: "what", kind: "long", show: (r) => h("button", { class: "plain link", type: "button", onclick: () => go(r.tab, true, r.title) }, r.title) },
+    { key: "of", label: "found by" },
+    { key: "n", label: "how often", kind: "number" },
+    { key: "hosts", label: "hosts", kind: "number", show: (r) => r.hosts ?? "" },
+    { key: "t", label: "since (UTC)", kind: "time", show: (r) => (r.t === null ? "–" : seconds(r.t)) },
+  ] });
+  const nobody = h("p", { class: "note" });
   const levels = chart("Alerts by level", "", "Alerts by level");
   const hosts = table({ name: "hosts", label: "hosts", sort: { key: "alerts", down: -1 }, page: 20, columns: [
     { key: "host", label: "host", kind: "host" },
@@ -18,18 +25,23 @@ function overview(go) {
   const events = table({ name: "events", label: "events read", page: 12, folds: false, columns: ranking([
     { key: "provider", label: "source", kind: "mid" }, { key: "id", label: "id", kind: "number", show: (r) => r.id ?? "–" }]) });
   const rest = h("p", { class: "hint" });
+  const hostCard = card("Hosts", "Clocks: how far Sysmon’s time is from the record’s own; a sound host is off by less than a minute.", hosts.node);
   const node = h("div", {},
-    figures, quality,
-    h("div", { class: "two" }, levels.node, card("Alerts by rule", "", rules.node)),
-    card("Hosts", "Clocks: how far Sysmon’s time is from the record’s own; a sound host is off by less than a minute.", hosts.node),
+    figures,
+    card("Look at first", "What rules found, and what stands out in the counts: the worst first. A click shows the rows.", nobody, first.node),
+    h("div", { class: "two" }, quality, levels.node),
+    hostCard,
     card("Events by source and id", "", rest, events.node));
 
   async function update() {
     const got = await totals();
     drawFigures(got);
     drawQuality(quality, got, go);
-    const highest = ranked(added(got.ruleCells, (c) => ({ title: c.rule_title, level: c.rule_level })));
-    rules.update(highest);
+    fill(nobody, "Nobody looked for anything yet. Rules find alerts, and counts find what stands out: ", has("monster_events") ? "huntbeam monster --rules PATH --detect exfiltration,signers" : "huntbeam replay --rules builtin: --anomaly_rules FILE", ".");
+    nobody.hidden = has("alerts") || has("anomalies");
+    first.node.hidden = !nobody.hidden;
+    first.update(findings(got));
+    levels.node.hidden = !has("alerts");
     const byLevel = LEVELS.map((level) => ({ level, n: sumOf(got.levels.filter((c) => c.level === level)) })).filter((row) => row.n);
     levels.draw((width) => byLevel.length && {
       data: { values: byLevel }, width, height: 30 * byLevel.length, mark: { type: "bar", cornerRadiusEnd: 3 },
@@ -40,7 +52,9 @@ function overview(go) {
         tooltip: [{ field: "level", title: "level" }, { field: "n", title: "alerts", format: "," }],
       },
     });
-    hosts.update(hostRows(got));
+    const byHost = hostRows(got);
+    hostCard.hidden = !byHost.length && has("monster_events"); // these have a panel of their own
+    hosts.update(byHost);
     await drawEvents();
   }
 
@@ -74,6 +88,22 @@ function overview(go) {
   return { node, update };
 }
 
+// Rules and anomalies by their title, the worst first: how often, on how many hosts, since when.
+function findings({ cells }) {
+  const found = new Map();
+  const add = (cell, level, title, more) => {
+    const id = JSON.stringify([level, title, more.tab]);
+    const row = found.get(id) || found.set(id, { level, title, ...more, n: 0, t: null, on: new Set() }).get(id);
+    row.n += cell.n;
+    if ("host" in cell) row.on.add(cell.host);
+    if (cell.first !== null) row.t = Math.min(row.t ?? Infinity, cell.first);
+  };
+  for (const cell of cells.rules) add(cell, cell.rule_level, cell.rule_title, { of: "rule", tab: "alerts" });
+  for (const cell of cells.anomaly_levels) add(cell, cell.severity, cell.title, { of: "anomaly", tab: "windows" });
+  const rank = (row) => LEVELS.indexOf(levelOf(row.level));
+  return [...found.values()].map((row) => ({ ...row, hosts: row.on.size || null })).sort((a, b) => rank(a) - rank(b) || a.tab.localeCompare(b.tab) || b.n - a.n);
+}
+
 const has = (stream) => stream in STATE.streams;
 const skewText = (row) => {
   if (row.least === undefined || row.least === null) return "–";
@@ -91,7 +121,7 @@ async function totals() {
   const hosts = new Set([...cells.time_creates, ...cells.time_connects, ...cells.levels, ...cells.monster_hosts].map((c) => c.host));
   return {
     cells,
-    levels: cells.levels, ruleCells: cells.rules, alerts: all("levels"), anomalies: all("anomaly_levels"),
+    levels: cells.levels, alerts: all("levels"), anomalies: all("anomaly_levels"),
     creates: all("time_creates"), connects: all("time_connects"), unmatched: all("time_unmatched"),
     joined: sumOf(cells.time_joins.filter((c) => c.joined === "true")),
     letters: all("letters"), late: sumOf(cells.late, "late"), monster: all("monster_hosts"), duplicates: all("time_duplicates"), suppressed: all("suppressed"),
@@ -120,14 +150,14 @@ function drawQuality(node, got, go) {
   const tallies = (STATE.success.summary && STATE.success.summary.tallies) || {};
   const reasons = added(got.cells.time_unmatched, (c) => ({ reason: c.reason }));
   const letters = added(got.cells.letters, (c) => ({ what: c.error_class }));
-  const list = (rows, text) => rows.slice(0, 4).map(text).join(", ") + (rows.length > 4 ? ", …" : "");
+  const list = (rows, text) => rows.slice(0, 4).map(text).join(", ") + (rows.length > 4 ? ` and ${number(rows.length - 4)} more` : "");
   const item = (name, ...text) => [h("dt", {}, name), h("dd", {}, ...text)];
   fill(node,
     h("h2", {}, "How far these data can be trusted"),
     h("dl", { class: "fields" },
       has("sysmon_join") && item("Join", `${percent(got.joined, got.joined + got.unmatched)} of the connects have their process’s create`, got.unmatched ? `; ${number(got.unmatched)} have not (${list(reasons, (r) => `${r.reason}: ${number(r.n)}`)}).` : "."),
       item("Dead letters", got.letters ? `${plural(got.letters, "record")} could not be used (${list(letters, (r) => `${r.what}: ${number(r.n)}`)}); their bytes are kept.` : "Every record could be used."),
-      item("Clocks", skewed.length ? [`${plural(skewed.length, "host")} with times that are off by more than a minute: `, list(skewed, (r) => `${r.host} (${skewText(r)}, ${plural(r.off, "row")})`), "."] : "No host’s clock is off by more than a minute."),
+      (has("sysmon_network_connect") || has("sysmon_process_create")) && item("Clocks", skewed.length ? [`${plural(skewed.length, "host")} with times that are off by more than a minute: `, list(skewed, (r) => `${r.host} (${skewText(r)}, ${plural(r.off, "row")})`), "."] : "No host’s clock is off by more than a minute."),
       has("window_counts") && item("Late rows", got.late ? `${plural(got.late, "event")} came after the window’s row had been put out, and were counted in.` : "Nothing was counted late."),
       tallies.no_event_time ? item("No event time", `${plural(tallies.no_event_time, "row")}: joined, but in no window and on no axis.`) : null,
       has("duplicates") && item("Copies", `${plural(got.duplicates, "further copy", "further copies")} of events set aside.`),
@@ -140,7 +170,7 @@ function drawQuality(node, got, go) {
 function qualityPanel() {
   const box = h("section", { class: "card" });
   const kinds = table({ name: "dead_letter_kinds", label: "dead letters by reason", columns: ranking([
-    { key: "error_class", label: "what is wrong", kind: "mid" }, { key: "message", label: "in words", kind: "long" }, { key: "source", label: "where", kind: "mid" }, { key: "step", label: "step" }], "records"), empty: "There are none." });
+    { key: "error_class", label: "what is wrong", kind: "mid" }, { key: "message", label: "in words", kind: "long" }, { key: "source", label: "where", kind: "mid" }, { key: "step", label: "step", kind: "short" }], "records"), empty: "There are none." });
   const rows = table({ name: "dead_letters", label: "dead letters", page: 20, onsearch: (text) => drawRows(text), empty: "There are none.", columns: [
     { key: "source", label: "where", kind: "mid" }, { key: "position", label: "position", kind: "number" }, { key: "error_class", label: "what is wrong" },
     { key: "raw_length", label: "bytes", kind: "number" }, { key: "raw", label: "how it begins", kind: "long", get: (r) => beginning(r.raw), show: (r) => h("span", { class: "cut code" }, beginning(r.raw)) }] });

@@ -8,7 +8,7 @@ function alertsPanel() {
   const chips = h("div", { class: "chips noprint", role: "group", "aria-label": "Only these levels" });
   const list = table({ name: "alerts", label: "alerts", detail, onsearch: (text) => draw(text), empty: "No alert here.", columns: [
     { key: "t", label: "time (UTC)", kind: "time" },
-    { key: "rule_level", label: "level", show: (r) => badge(r.rule_level), rank: (r) => -LEVELS.indexOf(levelOf(r.rule_level)) },
+    { key: "rule_level", label: "level", kind: "level", show: (r) => badge(r.rule_level), rank: (r) => -LEVELS.indexOf(levelOf(r.rule_level)) },
     { key: "rule_title", label: "rule", kind: "mid" },
     { key: "host", label: "host", kind: "host" },
     { key: "user_account", label: "user", kind: "mid" },
@@ -50,7 +50,7 @@ function alertsPanel() {
     await draw();
   }
 
-  return { node, update, only: (level) => (levels.clear(), levels.add(level)) };
+  return { node, update, find: list.find };
 }
 
 async function detail(row) {

@@ -83,7 +83,7 @@ async function connectionDetail(row) {
   const found = await treeOf(row.host, row.process_guid);
   const self = found[`${(row.host || "").toLowerCase()}|${row.process_guid}`];
   const shownOf = Object.entries(row).filter(([name, value]) => !["t", "id", "also"].includes(name) && value !== null);
-  return h("div", { class: self ? "two" : "" },
-    self && h("div", {}, h("h4", {}, "Process tree"), processTree(self, found)),
+  return h("div", { class: "two" },
+    h("div", {}, h("h4", {}, "Process tree"), self ? processTree(self, found) : h("p", { class: "hint" }, DATA.live ? "The process has no create here, and no child." : "This page has the trees of processes with alerts; `huntbeam serve` has all.")),
     h("div", {}, h("h4", {}, "Columns"), h("dl", { class: "fields" }, shownOf.map(([name, value]) => pair(name, h("span", { class: "code" }, value))))));
 }

@@ -5,7 +5,7 @@ const keyText = (key) => Object.entries(key || {}).map(([name, value]) => `${nam
 function windowsPanel() {
   const list = table({ name: "anomalies", label: "anomalies", detail: anomalyDetail, onsearch: (text) => draw(text), empty: "Nothing stood out here.", columns: [
     { key: "t", label: "time (UTC)", kind: "time" },
-    { key: "severity", label: "severity", show: (r) => badge(r.severity), rank: (r) => -LEVELS.indexOf(levelOf(r.severity)) },
+    { key: "severity", label: "severity", kind: "level", show: (r) => badge(r.severity), rank: (r) => -LEVELS.indexOf(levelOf(r.severity)) },
     { key: "title", label: "what", kind: "mid" },
     { key: "key", label: "of", kind: "long", get: (r) => keyText(r.key), show: (r) => h("span", { class: "code" }, keyText(r.key)) },
     { key: "value", label: "value", kind: "number" },
@@ -13,7 +13,7 @@ function windowsPanel() {
     { key: "deviation", label: "beyond", kind: "number" },
   ] });
   const windows = table({ name: "windows", label: "highest counts", page: 20, onsearch: (text) => drawWindows(text), columns: [
-    { key: "t", label: "window (UTC)", kind: "time", show: (r) => seconds(r.t) }, { key: "counter", label: "counter" },
+    { key: "t", label: "window (UTC)", kind: "time", show: (r) => seconds(r.t) }, { key: "counter", label: "counter", kind: "short" },
     { key: "key", label: "of", kind: "long", get: (r) => keyText(r.key), show: (r) => h("span", { class: "code" }, keyText(r.key)) },
     { key: "count", label: "count", kind: "number" },
     { key: "distinct", label: "distinct values", get: (r) => Object.entries(r.distinct || {}).map(([k, v]) => `${k}: ${number(v)}`).join(", ") },
@@ -36,7 +36,7 @@ function windowsPanel() {
     await draw();
     await drawWindows();
   }
-  return { node, update };
+  return { node, update, find: list.find };
 }
 
 async function anomalyDetail(row) {
@@ -46,9 +46,9 @@ async function anomalyDetail(row) {
     h("dl", { class: "fields" },
       pair("of", Object.entries(row.key || {}).map(([k, v]) => [h("b", {}, k), " ", h("span", { class: "code" }, v ?? "–"), h("br")])),
       pair("what was looked at", [row.kind, row.counter, row.measure].filter(Boolean).join(", ")),
-      pair("window", row.window_start && `${row.window_start} to ${row.window_end}`),
+      pair("window", row.window_start && `${time(Date.parse(row.window_start))} to ${time(Date.parse(row.window_end))}`),
       pair("value", `${number(row.value)}${row.expected === null ? "" : `, usual ${number(row.expected)}`}${row.deviation === null ? "" : `, ${number(row.deviation)} beyond`}${row.history === null ? "" : `, from ${number(row.history)} earlier`}`),
-      pair("ATT&CK", (row.attack || []).join(", "))),
+      pair("ATT&CK", (row.attack || []).map((tag) => String(tag).replace(/^attack\./i, "")).map((tag) => [attackLink(tag.replace(/^t(?=\d)/, "T")), h("br")]))),
     figure.node);
   const got = await view("series", { everything: true });
   const at = Object.fromEntries(got.columns.map((name, n) => [name, n]));

@@ -11,27 +11,39 @@ function monsterPanel() {
     { key: "host", label: "host" }, { key: "send", label: "sent", kind: "number", show: (r) => bytes(r.send) }, { key: "recv", label: "received", kind: "number", show: (r) => bytes(r.recv) }, { key: "ratio", label: "sent / received", kind: "number", show: (r) => (r.ratio === null ? "–" : number(r.ratio)) }] });
   ratio.node.append(bytesList.node);
   const map = chart("Where the connections go", "By the place of the destination’s address (--geoip).", "World map of destinations");
-  const total = h("p");
-  const node = h("div", {}, card("Monster Agent", "", total), h("div", { class: "two" }, lists.slice(0, 2).map((l) => card(l.list.node.querySelector("caption").textContent.replace(/^t/, "T"), "", l.list.node))),
+  const kinds = table({ name: "monster_kinds", label: "events by type", page: 8, folds: false, columns: ranking([{ key: "id", label: "id", kind: "number", show: (r) => r.id }, { key: "type", label: "event", kind: "mid", show: (r) => r.type ?? "–" }]) });
+  const rows = table({ name: "monster_events", label: "Monster events", onsearch: (text) => drawRows(text), columns: [
+    { key: "t", label: "time (UTC)", kind: "time" }, { key: "host_ip", label: "host", kind: "mid" }, { key: "event_id", label: "id", kind: "number", show: (r) => r.event_id }, { key: "event_type", label: "event", kind: "host", show: (r) => r.event_type ?? "–" },
+    { key: "image", label: "image", kind: "mid", show: (r) => (r.image ? h("span", { title: shown(r.image) }, base(r.image)) : "–") },
+    { key: "what", label: "what", kind: "long", get: (r) => r.command_line ?? (r.remote_ip ? `${r.remote_ip}:${r.remote_port ?? "–"}` : ""), show: (r) => h("span", { class: "cut code" }, r.command_line ?? (r.remote_ip ? `${r.remote_ip}:${r.remote_port ?? "–"}` : "")) },
+    { key: "sha2", label: "SHA2, MD5", kind: "mid", get: (r) => [r.sha2, r.md5].filter(Boolean).join(" "), show: (r) => (r.sha2 || r.md5 ? h("span", { class: "code" }, r.sha2, h("br"), r.md5) : "–") }] });
+  const node = h("div", {}, card("Events by type", "", kinds.node), h("div", { class: "two" }, lists.slice(0, 2).map((l) => card(l.list.node.querySelector("caption").textContent.replace(/^t/, "T"), "", l.list.node))),
     card("Untrusted signers", "Processes (1500) whose signer is not trusted or not Microsoft.", signers.node),
     h("div", { class: "two" }, pies.map((p) => p.figure.node)),
     h("div", { class: "two" }, lists.slice(2).map((l) => card(l.list.node.querySelector("caption").textContent.replace(/^t/, "T"), "", l.list.node))),
-    hosts.node, ratio.node, map.node);
+    hosts.node, ratio.node, map.node,
+    h("section", { class: "card tall" }, h("h2", {}, "Events"), h("p", { class: "hint" }, "The filter looks at host, event, image, command line, address, SHA2 and MD5."), rows.node));
+
+  async function drawRows(text = "") {
+    const got = await view("monster_rows", { text });
+    rows.update(rowsOf(got).map((row) => ({ ...row, also: row.image || "" })), leftOut(got, 0, "events, the newest"));
+  }
 
   async function update() {
     const events = cellsOf(await view("monster_events"));
-    const kinds = added(events, (c) => ({ id: c.id, type: c.type }));
-    fill(total, h("b", {}, plural(sumOf(events), "event")), kinds.length ? `: ${kinds.map((k) => `${k.id} ${k.type || ""} ${number(k.n)}`).join(", ")}` : "");
+    kinds.update(ranked(added(events, (c) => ({ id: Number(c.id), type: c.type }))), `${plural(sumOf(events), "event")}. `);
     for (const { name, key, list } of lists) list.update(ranked(added(cellsOf(await view(name)), (c) => ({ [key]: c[key] })).slice(0, 10)));
     for (const { name, key, title, figure } of pies) {
       const rows = added(cellsOf(await view(name)), (c) => ({ [key]: c[key] }));
       figure.draw(() => pie(rows, key, title));
     }
     signers.update(ranked(added(cellsOf(await view("monster_signers")), (c) => ({ image: c.image, signer: c.signer, verified: c.verified }))));
-    const bars = added(cellsOf(await view("monster_hosts")), (c) => ({ host: c.host, id: c.id })).map((r) => ({ ...r, host: shown(r.host ?? "–") }));
+    const counts = cellsOf(await view("monster_hosts"));
+    const often = added(counts, (c) => ({ id: c.id })).slice(0, 8).map((r) => r.id);
+    const bars = added(counts, (c) => ({ host: c.host, id: often.includes(c.id) ? c.id : "others" })).map((r) => ({ ...r, host: shown(r.host ?? "–") }));
     hosts.draw((width) => bars.length && {
       data: { values: bars }, width, height: 24 * new Set(bars.map((r) => r.host)).size, mark: "bar",
-      encoding: { y: { field: "host", type: "nominal", sort: "-x", axis: { title: null } }, x: { field: "n", type: "quantitative", axis: { title: "events", format: "~s" } }, color: { field: "id", type: "nominal", legend: { title: "event id" } },
+      encoding: { y: { field: "host", type: "nominal", sort: "-x", axis: { title: null } }, x: { field: "n", type: "quantitative", axis: { title: "events", tickCount: 6, tickMinStep: 1, format: "~s" } }, color: { field: "id", type: "nominal", scale: kindScale(bars.some((r) => r.id === "others") ? [...often, "others"] : often), legend: { title: "event id" } },
         tooltip: [{ field: "host", title: "host" }, { field: "id", title: "event id" }, { field: "n", title: "events", format: "," }] },
     });
     const traffic = cellsOf(await view("monster_bytes"));
@@ -51,6 +63,7 @@ function monsterPanel() {
     const world = worldMap(placesOf(cellsOf(await view("monster_countries"))));
     map.node.hidden = !world;
     if (world) map.draw(world);
+    await drawRows();
   }
   return { node, update };
 }

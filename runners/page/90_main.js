@@ -32,7 +32,8 @@ function build() {
   }
 }
 
-function go(id, focus = true) {
+// Shows a view; with a text to look for in its first table.
+function go(id, focus = true, text = null) {
   const panel = panels.find((p) => p.id === id && p.node) || panels[0];
   shownPanel = panel;
   for (const p of panels.filter((p) => p.node)) {
@@ -42,7 +43,7 @@ function go(id, focus = true) {
   }
   if (focus) panel.tab.focus({ preventScroll: false });
   history.replaceState(null, "", `#/${panel.id}`); // no element's id: the browser would scroll there
-  return refresh();
+  return refresh().then(() => text !== null && panel.find && panel.find(text));
 }
 
 async function refresh() {

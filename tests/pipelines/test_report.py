@@ -12,6 +12,7 @@ import pytest
 
 from huntbeam.runners.cli import main
 from tests.conftest import Rows, run_replay
+from tests.monster import generator, tsv
 from tests.transforms.views.folders import folder_of
 from tests.transforms.views.test_store import OPTIONS, SAMPLE, connect
 from tests.transforms.views.test_tree import create
@@ -44,7 +45,9 @@ def test_every_view_shows_the_numbers_of_the_output(made: tuple[dict[str, Rows],
     views = data["views"]
     assert data["streams"] == {stream: len(some) for stream, some in rows.items()}
     alerts, joins, connects = rows["alerts"], rows["sysmon_join"], rows["sysmon_network_connect"]
-    assert summed(views["rules"]) == Counter((a["rule_title"], a["rule_level"], a["rule_id"]) for a in alerts)
+    assert summed(views["rules"]) == Counter(
+        (a["rule_title"], a["rule_level"], a["rule_id"], a["host"].lower()) for a in alerts
+    )
     assert summed(views["levels"]) == Counter((a["rule_level"], a["host"].lower()) for a in alerts)
     assert summed(views["techniques"]) == Counter((t,) for a in alerts for t in a["attack"])
     assert summed(views["ports"]) == Counter((str(c["dst_port"]),) for c in connects)
@@ -93,6 +96,43 @@ def test_a_report_of_a_folder_is_made_alone_and_again(tmp_path: Path, capsys: py
     assert "open it in a browser" in capsys.readouterr().err
     assert data_of(page)["views"]["connections"]["total"] == 3
     assert sorted(path.name for path in tmp_path.iterdir()) == ["out", "r.html"]
+
+
+def test_the_panels_of_monster_agent_have_the_numbers_of_its_records(tmp_path: Path) -> None:
+    made = list(generator.records(416))
+    (tmp_path / "in.tsv").write_bytes(tsv(*made))
+    out, page = str(tmp_path / "out"), tmp_path / "r.html"
+    assert main(["monster", "--input", str(tmp_path / "in.tsv"), "--output", out, "--quiet"]) == 0
+    assert main(["report", out, "-o", str(page), "--quiet"]) == 0
+    views, documents = data_of(page)["views"], [record.document for record in made]
+    starts = [d for d in documents if d["EventID"] == 1500]
+    flows = [d for d in documents if 3000 <= d["EventID"] < 4000]
+    assert views["monster_events"]["total"] == views["monster_rows"]["total"] == len(documents)
+    assert summed(views["monster_hosts"]) == Counter((d["host_key"], str(d["EventID"])) for d in documents)
+    for name, key, some in (
+        ("commands", "CommandLine", starts),
+        ("images", "Image", starts),
+        ("addresses", "remote_ip", flows),
+        ("ports", "remote_port", flows),
+    ):
+        counts = Counter((None if d.get(key) is None else str(d[key]),) for d in some)
+        found = summed(views[f"monster_{name}"])
+        assert len(found) == min(10, len(counts))
+        assert found.items() <= counts.items()
+        assert sorted(found.values()) == sorted(counts.values())[-10:], name
+    untrusted = [d for d in starts if not (d["signer_trusted"] and "microsoft" in (d.get("Signer") or "").lower())]
+    assert 0 < len(untrusted) < len(starts)
+    assert summed(views["monster_signers"]) == Counter(
+        (d.get("Signer"), d.get("VerifiedResult"), d.get("Image")) for d in untrusted
+    )
+    for name, thousand in (("files", 2), ("registry", 4)):
+        kinds = Counter((d["event_type"],) for d in documents if d["EventID"] // 1000 == thousand)
+        assert summed(views[f"monster_{name}"]) == kinds
+    for number, column in enumerate(("SendBytes", "RecvBytes")):
+        sums: Counter[tuple[str]] = Counter()
+        for d in flows:
+            sums[(d["host_key"],)] += d.get(column) or 0
+        assert summed(views["monster_bytes"], number) == sums
 
 
 def test_the_page_stays_small_whatever_the_texts(tmp_path: Path) -> None:

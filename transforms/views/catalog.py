@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
+from huntbeam.schemas.panels import LATERAL_PORTS
 from huntbeam.transforms.views.relations import as_text
 from huntbeam.transforms.views.view import Cube, Rows, View
 
-ADMIN_PORTS = (22, 135, 139, 445, 3389, 5985, 5986)  # ssh, RPC, NetBIOS, SMB, RDP, WinRM
 CONNECTS, ALERTS, LETTERS = 5_000, 2_000, 500
 SEVERITY = "list_position(['informational', 'low', 'medium', 'high', 'critical'], {})"
 
 _HOST = {"host": "lower(host)"}
 _DESTINATION = {"dst_ip_addr": "dst_ip_addr", "dst_port": "dst_port"}
 _INITIATED = "coalesce(lower(network_connection_initiated), 'true') = 'true'"
-_ADMIN = f"dst_port IN ({', '.join(map(str, ADMIN_PORTS))}) AND {_INITIATED}"
+_ADMIN = f"dst_port IN ({', '.join(map(str, LATERAL_PORTS))}) AND {_INITIATED}"
 
 
 _CLOCKS = {
@@ -28,6 +28,7 @@ _PLACES = {
     "latitude": "sum(latitude)",
     "longitude": "sum(longitude)",
 }
+_SEEN = {"n": "count(*)", "first": "min(t)"}
 _PLACED = "country IS NOT NULL OR latitude IS NOT NULL"
 
 
@@ -87,7 +88,13 @@ FOUND: tuple[View, ...] = (
         keys={"level": "coalesce(lower(rule_level), 'none')", "host": "lower(host)"},
         limit=1_000,
     ),
-    Cube(name="rules", relation="alerts", keys=_same("rule_title", "rule_level", "rule_id"), limit=500),
+    Cube(
+        name="rules",
+        relation="alerts",
+        keys=_same("rule_title", "rule_level", "rule_id") | _HOST,
+        numbers=_SEEN,
+        limit=1_000,
+    ),
     Cube(
         name="techniques",
         relation="(SELECT t, moment, unnest(attack) AS technique FROM alerts)",
@@ -198,7 +205,9 @@ WINDOWS: tuple[View, ...] = (
     Cube(
         name="anomaly_levels",
         relation="anomalies",
-        keys={"severity": "lower(severity)", "kind": "kind"},
+        keys={"severity": "lower(severity)", "kind": "kind", "title": "title"},
+        numbers=_SEEN,
+        limit=500,
     ),
     Rows(
         name="windows",
@@ -211,7 +220,7 @@ WINDOWS: tuple[View, ...] = (
 )
 
 _FILES, _REGISTRY = "event_id BETWEEN 2000 AND 2999", "event_id BETWEEN 4000 AND 4999"
-_FLOWS = "event_id IN (3500, 3501)"
+_FLOWS = "event_id BETWEEN 3000 AND 3999"
 MONSTER: tuple[View, ...] = (
     Cube(name="monster_events", relation="monster", keys={"id": "event_id", "type": "event_type"}),
     Cube(name="monster_hosts", relation="monster", keys={"host": "host_ip", "id": "event_id"}, limit=400),
@@ -223,7 +232,8 @@ MONSTER: tuple[View, ...] = (
         name="monster_signers",
         relation="monster",
         keys={"signer": "signer", "verified": "verified", "image": "image"},
-        where="event_id = 1500 AND NOT coalesce(signer_trusted, contains(lower(coalesce(signer, '')), 'microsoft'))",
+        where="event_id = 1500 AND NOT (coalesce(signer_trusted, true) AND "
+        "contains(lower(coalesce(signer, '')), 'microsoft'))",
     ),
     Cube(
         name="monster_files", relation="monster", keys={"type": "coalesce(event_type, event_id::VARCHAR)"}, where=_FILES
@@ -253,6 +263,15 @@ MONSTER: tuple[View, ...] = (
         },
         where=_FLOWS,
         limit=20,
+    ),
+    Rows(
+        name="monster_rows",
+        relation="monster",
+        columns={"t": "t", **_same("host_ip", "event_id", "event_type", "image", "command_line", "remote_ip")}
+        | _same("remote_port", "signer", "sha2", "md5", "event_uid"),
+        order="t DESC NULLS LAST, event_uid",
+        search=("host_ip", "event_type", "image", "command_line", "remote_ip", "sha2", "md5"),
+        newest=True,
     ),
 )
 
