@@ -65,7 +65,7 @@ bench-report: setup ## report and serve with a million joined rows: size, openin
 soak: setup ## the stream for ten minutes at a steady rate: does anything grow
 	$(BIN)/python benchmarks/soak.py $(BENCH)
 
-demo: setup ## replay the sample and print the join
+demo: setup ## replay the sample, print the join, write its report
 	@$(BIN)/python benchmarks/demo.py
 
 demo-monster: setup ## Monster Agent's way: syslog, Kafka, Flink, OpenSearch, panels (Java 17, Maven)

@@ -1,8 +1,12 @@
-"""Replays the shipped sample and prints who connected where, by which command line. `make demo` runs it."""
+"""Replays the shipped sample, prints who connected where, by which command line, and makes the report of it.
+
+`make demo` runs it.
+"""
 
 from __future__ import annotations
 
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 
 import msgspec
@@ -16,6 +20,8 @@ from huntbeam.schemas.sysmon import SysmonJoin
 ROOT = Path(__file__).parent.parent
 SAMPLE = ROOT / "samples" / "logs"
 OUTPUT = ROOT / "out" / "demo"
+REPORT = ROOT / "out" / "demo.html"
+RULES = ("--rules", str(ROOT / "samples" / "rules"), "--anomaly_rules", str(ROOT / "samples" / "anomalies.yml"))
 
 
 def joins(output: Path) -> list[SysmonJoin]:
@@ -41,8 +47,17 @@ def show(rows: list[SysmonJoin]) -> None:
     console.print(f"{len(rows)} joined connects; all streams are in {OUTPUT.relative_to(ROOT)}", highlight=False)
 
 
-if __name__ == "__main__":
-    code = main(["replay", "--input", str(SAMPLE), "--output", str(OUTPUT), "--overwrite"])
+def run() -> int:
+    """Replays, with a report where what it needs is installed."""
+    REPORT.parent.mkdir(exist_ok=True)
+    report = ["--report", str(REPORT)] if all(map(find_spec, ("duckdb", "vl_convert"))) else []
+    code = main(["replay", "--input", str(SAMPLE), "--output", str(OUTPUT), "--overwrite", *RULES, *report])
     if code == 0:
         show(joins(OUTPUT))
-    sys.exit(code)
+        if report:
+            print(f"look at it in a browser: {REPORT.relative_to(ROOT)}")
+    return code
+
+
+if __name__ == "__main__":
+    sys.exit(run())

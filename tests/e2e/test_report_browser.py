@@ -41,6 +41,8 @@ HOSTILE = [
     "\u202egnp.exe",
 ]
 
+FORMULA = re.compile(r"\s*[=+@\t]|\s*-(?![\d.]+$)")  # numbers may be negative
+
 
 @pytest.fixture(scope="module")
 def playwright() -> Iterator[Playwright]:
@@ -240,6 +242,29 @@ def test_an_alert_opens_with_its_tree_its_fields_and_its_rule(
     expect(detail).to_have_count(0)
 
 
+def test_what_to_look_at_first_leads_to_its_rows(
+    watched: Callable[..., Watched], sample: tuple[str, dict[str, Rows]]
+) -> None:
+    address, rows = sample
+    page = watched().open(address)
+    first = page.locator('#overview .scroll[aria-label="what to look at first"]')
+    worst = [row for row in rows["alerts"] if row["rule_level"] == "critical"]
+    line = first.locator("tbody tr").first
+    expect(line).to_contain_text(worst[0]["rule_title"])
+    assert min(row["time"] for row in worst)[:19].replace("T", " ") in line.inner_text()
+    line.locator("button").click()
+    expect(page.locator("#tab-alerts")).to_have_attribute("aria-selected", "true")
+    expect(page.locator('#alerts input[type="search"]')).to_have_value(worst[0]["rule_title"])
+    page.wait_for_timeout(300)
+    assert rows_said(page, "alerts") == len(worst)
+    tab(page, "overview")
+    button = first.locator('tr:has-text("anomaly") button').first
+    title = button.inner_text()
+    button.click()
+    page.wait_for_timeout(300)
+    assert rows_said(page, "anomalies") == sum(row["title"] == title for row in rows["anomalies"])
+
+
 def test_a_technique_and_a_level_narrow_the_alerts(
     watched: Callable[..., Watched], sample: tuple[str, dict[str, Rows]]
 ) -> None:
@@ -294,6 +319,18 @@ def hostile_rows() -> dict[str, list[Row]]:
         anomaly | {"event_uid": text, "title": text, "text": text, "key": {text: text}, "counter": text}
         for text in HOSTILE
     ]
+    monster = {"EventID": 1500, "time": "2024-03-04T09:00:00.000Z"}
+    monsters = [
+        monster
+        | dict.fromkeys(("host_key", "Image", "CommandLine", "Signer", "VerifiedResult", "event_type", "SHA2"), text)
+        | {"event_uid": f"m{n}"}
+        for n, text in enumerate(HOSTILE)
+    ]
+    flow = {"EventID": 3500, "time": "2024-03-04T09:00:00.000Z", "SendBytes": 5, "RecvBytes": 1, "remote_port": 443}
+    monsters += [
+        flow | {"event_uid": f"f{n}", "host_key": text, "remote_ip": text, "event_type": text}
+        for n, text in enumerate(HOSTILE)
+    ]
     window = {"window_start": "2024-03-04T09:00:00.000Z", "count": 3, "distinct": {"src_port": 1}, "late_count": 0}
     creates = [
         create(text, "g", "p", n) | row(n, text) | {"host": text, "process_guid": "g"} for n, text in enumerate(HOSTILE)
@@ -305,16 +342,23 @@ def hostile_rows() -> dict[str, list[Row]]:
         "alerts": alerts,
         "dead_letters": letters,
         "anomalies": anomalies,
+        "monster_events": monsters,
         "window_counts": [window | {"event_uid": text, "counter": text, "key": {"host": text}} for text in HOSTILE],
     }
 
 
-def test_hostile_content_is_text_in_the_page_and_in_csv(watched: Callable[..., Watched], tmp_path: Path) -> None:
-    folder_of(tmp_path / "out", hostile_rows())
-    assert main(["report", str(tmp_path / "out"), "-o", str(tmp_path / "r.html"), "--quiet"]) == 0
+@pytest.fixture(scope="module")
+def hostile(tmp_path_factory: pytest.TempPathFactory) -> str:
+    folder = tmp_path_factory.mktemp("hostile")
+    folder_of(folder / "out", hostile_rows())
+    assert main(["report", str(folder / "out"), "-o", str(folder / "r.html"), "--quiet"]) == 0
+    return (folder / "r.html").as_uri()
+
+
+def test_hostile_content_is_text_in_the_page(watched: Callable[..., Watched], hostile: str) -> None:
     one = watched()
-    page = one.open((tmp_path / "r.html").as_uri())
-    for name in ("alerts", "connections", "windows", "quality"):
+    page = one.open(hostile)
+    for name in ("overview", "alerts", "connections", "windows", "monster", "quality"):
         tab(page, name)
         for button in page.locator(f"#{name} tr.opens button").all():
             button.click()
@@ -330,14 +374,25 @@ def test_hostile_content_is_text_in_the_page_and_in_csv(watched: Callable[..., W
         assert text in shown
     assert "line\\u2028separator" in shown  # written out: it would break a line
     assert "\\u202egnp.exe" in shown  # and this would turn the line around
-    with page.expect_download() as download:
-        page.locator('#connections section:has(h2:text-is("Connections")) button:text-is("CSV")').click()
-    lines = list(csv.reader(io.StringIO(Path(download.value.path()).read_text(encoding="utf-8-sig"), newline="")))
-    at = lines[0].index("process_command_line")
-    cells = {line[at] for line in lines[1:]}
-    assert cells == {("'" + text) if text[0] in "=+-@\t" else text for text in HOSTILE}
-    assert not any(cell.lstrip()[:1] in "=+-@" for line in lines for cell in line if cell.strip())
     assert all(asked.startswith(("file:", "data:", "blob:")) for asked in one.asked)
+
+
+@pytest.mark.parametrize("name", ["overview", "alerts", "connections", "windows", "monster", "quality"])
+def test_no_cell_of_a_csv_is_a_formula(watched: Callable[..., Watched], hostile: str, name: str) -> None:
+    page = watched().open(hostile)
+    tab(page, name)
+    buttons = page.locator(f'#{name} button:text-is("CSV")').all()
+    assert buttons
+    for button in buttons:
+        with page.expect_download() as download:
+            button.click()
+        text = Path(download.value.path()).read_text(encoding="utf-8-sig")
+        lines = list(csv.reader(io.StringIO(text, newline="")))
+        assert {len(line) for line in lines} == {len(lines[0])}
+        assert not [cell for line in lines[1:] for cell in line if FORMULA.match(cell)]
+        if "process_command_line" in lines[0]:
+            cells = {line[lines[0].index("process_command_line")] for line in lines[1:]}
+            assert cells == {("'" + text) if text[0] in "=+-@\t" else text for text in HOSTILE}
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
