@@ -32,6 +32,12 @@ def add(commands: Any) -> None:
     )
     parser.add_argument("folder", metavar="DIR", help="the --output of a replay, or the folder of `huntbeam archive`")
     parser.add_argument("-o", "--output", default="report.html", metavar="FILE", help="default: report.html")
+    add_shared(parser)
+    parser.set_defaults(run=_run, interrupted="interrupted; no report was made")
+
+
+def add_shared(parser: argparse.ArgumentParser) -> None:
+    """Declares what `huntbeam serve` has as well."""
     parser.add_argument(
         "--rules",
         action="append",
@@ -41,7 +47,6 @@ def add(commands: Any) -> None:
     )
     parser.add_argument("--quiet", action="store_true", help="say nothing")
     parser.add_argument("--verbose", action="store_true", help="show the log and stack traces")
-    parser.set_defaults(run=_run, interrupted="interrupted; no report was made")
 
 
 def _run(args: argparse.Namespace) -> None:

@@ -6,6 +6,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
+from huntbeam.runners.commands.report import add_shared
 from huntbeam.schemas.errors import UnusableError
 
 EPILOG = """\
@@ -34,11 +35,7 @@ def add(commands: Any) -> None:
     parser.add_argument("folder", metavar="DIR", help="the folder of `huntbeam archive`, or the --output of a replay")
     parser.add_argument("--port", type=int, default=8642, metavar="N", help="default: 8642; 0: any that is free")
     parser.add_argument("--refresh", type=int, default=5, metavar="SECONDS", help="look for new files (default: 5)")
-    parser.add_argument(
-        "--rules", action="append", default=[], metavar="PATH", help="Sigma rules whose text is shown; repeatable"
-    )
-    parser.add_argument("--quiet", action="store_true", help="say nothing")
-    parser.add_argument("--verbose", action="store_true", help="show the log and stack traces")
+    add_shared(parser)
     parser.set_defaults(run=_run)
 
 

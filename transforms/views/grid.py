@@ -23,6 +23,9 @@ WIDTHS = (
 )
 
 
+Hours = dict[int, tuple[int, int, int]]  # hour since 1970 -> events, first time, last time in ms
+
+
 class Grid(msgspec.Struct, frozen=True):
     """`buckets` buckets of `width` ms from `start` on; `first` and `last` are the times of all events."""
 
@@ -46,6 +49,16 @@ class Grid(msgspec.Struct, frozen=True):
 
 
 EMPTY = Grid(0, MINUTE, 1, 0, 0)
+
+
+def merged(*some: Hours) -> Hours:
+    """The hours of all."""
+    total: Hours = {}
+    for hours in some:
+        for hour, (n, first, last) in hours.items():
+            m, least, most = total.get(hour, (0, first, last))
+            total[hour] = m + n, min(least, first), max(most, last)
+    return total
 
 
 def grid_of(hours: Sequence[tuple[int, int, int, int]]) -> Grid:

@@ -17,11 +17,11 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Self
 import msgspec
 
 from huntbeam.schemas.errors import UnusableError
-from huntbeam.schemas.streams import STREAMS
 from huntbeam.transforms.views import rollup
-from huntbeam.transforms.views.database import connect, is_parquet, load, parquet_sql, result_files, table_sql
-from huntbeam.transforms.views.grid import EMPTY, Grid, grid_of
-from huntbeam.transforms.views.relations import RELATIONS, Relation, relation_sql
+from huntbeam.transforms.views.database import connect, is_parquet, result_files
+from huntbeam.transforms.views.grid import EMPTY, Grid, Hours, grid_of, merged
+from huntbeam.transforms.views.relations import RELATIONS, Relation
+from huntbeam.transforms.views.sources import batches, counted, drop_copies, fresh, load_others, select
 from huntbeam.transforms.views.table import Table, cube_table, row_table
 from huntbeam.transforms.views.view import EVERYTHING, LEAST, Ask, Cube, Rows, View
 
@@ -29,13 +29,9 @@ if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
 
 _ARCHIVE, _SUCCESS = "_archive.json", "_SUCCESS"
-_HOUR = 3_600_000
 _TIMED = ("creates", "connects", "alerts", "events", "monster", "joins", "enriched")
 _FETCHED = 5_000
-BATCH_BYTES = 32 * 1024 * 1024  # of files that are taken up at a time
 PATIENCE = 0.1  # seconds to wait for who takes up files, before the files themselves are asked
-
-Hours = dict[int, tuple[int, int, int]]  # hour since 1970 -> events, first time, last time
 
 
 class _Rolled(NamedTuple):
@@ -101,7 +97,7 @@ class Store:
                     self._take_up(name, there[name])
                     self.version += 1
             finally:  # a torn file keeps what came before it from nobody
-                hours = _merged(*self._hours.values())
+                hours = merged(*self._hours.values())
                 self.grid = grid_of([(hour, *hours[hour]) for hour in sorted(hours)])
             return bool(changed)
 
@@ -133,7 +129,7 @@ class Store:
         total, places = self.query(view.newest_sql(ask), ask)[0]
         if total <= view.limit and (files := {place["file"] for place in places or ()}) and all(map(is_parquet, files)):
             with self._told(), closing(self._connection.cursor()) as cursor:
-                sql = view.placed_sql(_fresh(cursor, RELATIONS[view.relation], sorted(files)))
+                sql = view.placed_sql(fresh(cursor, RELATIONS[view.relation], sorted(files)))
             named, numbered = ([place[name] for place in places] for name in ("file", "nth"))
             return total, self._each(sql, files=named, rows=numbered)
         oldest = places[-1]["instant"] if total >= view.limit else LEAST
@@ -186,9 +182,9 @@ class Store:
             else:
                 self._relate(cursor, name, relation, files, new)
             part = not again and not relation.latest and all(map(is_parquet, files))
-            hours, rows = _counted(cursor, _fresh(cursor, relation, new) if part else name, timed=name in _TIMED)
+            hours, rows = counted(cursor, fresh(cursor, relation, new) if part else name, timed=name in _TIMED)
         old = self._hours.get(name, {}) if part else {}
-        self._hours[name] = _merged(old, hours)
+        self._hours[name] = merged(old, hours)
         self.rows[relation.stream] = rows + (self.rows[relation.stream] if part else 0)
         if not files:
             del self.rows[relation.stream]
@@ -198,16 +194,16 @@ class Store:
         self, cursor: DuckDBPyConnection, name: str, relation: Relation, files: Sequence[str], new: Sequence[str] = ()
     ) -> None:
         """The relation as a view: of Parquet where it is, and of a table with all that was loaded."""
-        _load(cursor, f"rows_{name}", relation, new)
-        cursor.execute(f"CREATE OR REPLACE VIEW {name} AS {_select(cursor, relation, files, f'rows_{name}')}")
+        load_others(cursor, f"rows_{name}", relation, new)
+        cursor.execute(f"CREATE OR REPLACE VIEW {name} AS {select(cursor, relation, files, f'rows_{name}')}")
 
     def _keep(self, cursor: DuckDBPyConnection, name: str, relation: Relation, new: Sequence[str]) -> None:
         """The relation as a table, with one copy of each row where the folder is a stream's (docs/archive.md)."""
-        cursor.execute(f"CREATE TABLE IF NOT EXISTS kept_{name} AS {_select(cursor, relation, ())}")
-        for batch in _batches(new):
-            cursor.execute(f"INSERT INTO kept_{name} FROM {_fresh(cursor, relation, batch)}")
+        cursor.execute(f"CREATE TABLE IF NOT EXISTS kept_{name} AS {select(cursor, relation, ())}")
+        for batch in batches(new):
+            cursor.execute(f"INSERT INTO kept_{name} FROM {fresh(cursor, relation, batch)}")
         if self.archived and new:
-            _drop_copies(cursor, f"kept_{name}", relation.latest)
+            drop_copies(cursor, f"kept_{name}", relation.latest)
         where = relation.where if self.archived else "true"
         cursor.execute(f"CREATE OR REPLACE VIEW {name} AS FROM kept_{name} WHERE {where}")
 
@@ -227,7 +223,7 @@ class Store:
             return False
         if not self._is_rolled(cube, grid) and self._lock.acquire(timeout=PATIENCE):
             try:
-                if len(list(_batches(self._lacks(cube, grid)))) == 1:
+                if len(list(batches(self._lacks(cube, grid)))) == 1:
                     self._roll_some(cube, grid)
             finally:
                 self._lock.release()
@@ -253,81 +249,17 @@ class Store:
         return rolled is not None and grid.width % rolled.width == 0 and rolled.files == set(self._files[cube.relation])
 
     def _roll_some(self, cube: Cube, grid: Grid) -> None:
-        batch = next(_batches(self._lacks(cube, grid)))
+        batch = next(batches(self._lacks(cube, grid)))
         rolled = self._rolled.get(cube.name) or _Rolled(grid.width, frozenset())
         with self._writing() as cursor:
             for statement in () if rolled.files else rollup.drop_sql(cube.name):
                 cursor.execute(statement)
-            source = _fresh(cursor, RELATIONS[cube.relation], batch)
+            source = fresh(cursor, RELATIONS[cube.relation], batch)
             for statement in rollup.fill_sql(cube, source, rolled.width, first=not rolled.files):
                 cursor.execute(statement)
         self._rolled[cube.name] = _Rolled(rolled.width, rolled.files.union(batch))
 
 
-def _drop_copies(cursor: DuckDBPyConnection, table: str, latest: str) -> None:
-    """Leaves the latest copy of each row. Most rows have one, and are not sorted."""
-    several = f"SELECT event_uid FROM {table} GROUP BY event_uid HAVING count(*) > 1"
-    cursor.execute(f"CREATE OR REPLACE TEMP TABLE copied AS FROM {table} WHERE event_uid IN ({several}) {latest}")
-    cursor.execute(f"DELETE FROM {table} WHERE event_uid IN (SELECT event_uid FROM copied)")
-    cursor.execute(f"INSERT INTO {table} FROM copied")
-    cursor.execute("DROP TABLE copied")
-
-
 def _since(ask: Ask, since: int | None) -> Ask:
     """What is asked, without what is too old to be shown."""
     return ask if since is None else msgspec.structs.replace(ask, since=max(int(since), ask.since or int(since)))
-
-
-def _load(cursor: DuckDBPyConnection, table: str, relation: Relation, files: Sequence[str]) -> None:
-    others = [path for path in files if not is_parquet(path)]
-    if others and relation.stream in STREAMS:
-        load(cursor, table, relation.stream, others)
-
-
-def _fresh(cursor: DuckDBPyConnection, relation: Relation, files: Sequence[str]) -> str:
-    """SQL for a relation of some files alone."""
-    cursor.execute("DROP TABLE IF EXISTS rows_fresh")
-    _load(cursor, "rows_fresh", relation, files)
-    return f"({_select(cursor, relation, files, 'rows_fresh')})"
-
-
-def _select(cursor: DuckDBPyConnection, relation: Relation, files: Sequence[str], table: str = "") -> str:
-    """SQL for a relation of Parquet files and of a table, which has the rows of the other files."""
-    paths = [path for path in files if is_parquet(path)]
-    loaded = len(paths) < len(files) and relation.stream in STREAMS
-    parts = [*([parquet_sql(paths)] if paths else []), *([table_sql(table)] if loaded else [])]
-    if not parts:
-        return relation_sql(relation, {}, "(SELECT 1 WHERE false)")
-    raw = f"({' UNION ALL BY NAME '.join(f'({part})' for part in parts)})"
-    return relation_sql(relation, {row[0]: row[1] for row in cursor.execute(f"DESCRIBE FROM {raw}").fetchall()}, raw)
-
-
-def _counted(cursor: DuckDBPyConnection, source: str, *, timed: bool) -> tuple[Hours, int]:
-    """The hours with events of a relation, if they are `timed`, and how many rows it has."""
-    hours = f"SELECT t // {_HOUR}, count(*), min(t), max(t) FROM {source} WHERE t IS NOT NULL GROUP BY 1"
-    found = cursor.execute(hours).fetchall() if timed else []
-    rows = cursor.execute(f"SELECT count(*) FROM {source}").fetchone()
-    return {hour: (n, first, last) for hour, n, first, last in found}, rows[0] if rows else 0
-
-
-def _merged(*some: Hours) -> Hours:
-    total: Hours = {}
-    for hours in some:
-        for hour, (n, first, last) in hours.items():
-            m, least, most = total.get(hour, (0, first, last))
-            total[hour] = m + n, min(least, first), max(most, last)
-    return total
-
-
-def _batches(files: Sequence[str]) -> Iterator[list[str]]:
-    """The files, some megabytes at a time: what is made of a batch has to go into memory."""
-    batch: list[str] = []
-    size = 0
-    for path in files:
-        batch.append(path)
-        size += Path(path).stat().st_size
-        if size >= BATCH_BYTES:
-            yield batch
-            batch, size = [], 0
-    if batch:
-        yield batch

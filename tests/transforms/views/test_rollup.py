@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from huntbeam.schemas.clock import DAY, instant
-from huntbeam.transforms.views import store as stores
+from huntbeam.transforms.views import sources
 from huntbeam.transforms.views.catalog import VIEWS
 from huntbeam.transforms.views.store import Store
 from huntbeam.transforms.views.view import Ask
@@ -91,7 +91,7 @@ def test_a_rollup_is_made_again_when_files_go_and_when_the_grid_grows(tmp_path: 
 
 
 def test_what_is_not_rolled_yet_is_asked_of_the_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(stores, "BATCH_BYTES", 1)
+    monkeypatch.setattr(sources, "BATCH_BYTES", 1)
     for number in range(4):
         add(tmp_path, f"part-0-{number}.parquet", [connect(number)])
     view = VIEWS["talkers"]
