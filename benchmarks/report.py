@@ -27,7 +27,7 @@ from urllib.request import urlopen
 
 import duckdb
 
-from huntbeam.runners.serving import server, warm
+from huntbeam.runners.serving import Views, server, warm
 from huntbeam.schemas.record import columns
 from huntbeam.schemas.streams import STREAMS
 from huntbeam.transforms.views.catalog import VIEWS
@@ -169,7 +169,7 @@ def serving(folder: Path) -> None:
         print(f"serve: opened in {time.monotonic() - started:.1f} s")
         asked(store, "before the files are counted", {})
         started = time.monotonic()
-        warm(store, threading.Event())
+        warm(store)
         print(f"  files counted in {time.monotonic() - started:.1f} s")
         third = store.grid.start + store.grid.width * (store.grid.buckets // 3)
         asked(store, "of everything", {})
@@ -203,7 +203,7 @@ def asked(store: Store, what: str, query: dict[str, Any]) -> None:
 @contextmanager
 def asking(store: Store) -> Iterator[int]:
     """The port of a server."""
-    with server(store, 0, 5, ()) as http:
+    with server(Views(store, 5, ()), 0) as http:
         threading.Thread(target=http.serve_forever, daemon=True).start()
         yield http.server_address[1]
         http.shutdown()

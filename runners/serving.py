@@ -10,6 +10,7 @@ import sys
 import threading
 import time
 from collections import OrderedDict
+from collections.abc import Callable
 from contextlib import suppress
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -55,6 +56,7 @@ class Views:
         self._bytes = 0
         self._lock = threading.Lock()
         self._asking = threading.BoundedSemaphore(AT_ONCE)
+        self.waiting = 0  # who waits for an answer
 
     def page(self) -> bytes:
         """The page, without views: it asks for them."""
@@ -90,13 +92,12 @@ class Views:
             if key in self._kept:
                 self._kept.move_to_end(key)
                 return self._kept[key]
-        with self._asking:
-            try:
-                made = _encode(ask(query))
-            except UnusableError:  # a file went since the folder was looked at
-                if not self._store.refresh():
-                    raise
-                made = _encode(ask(query))
+            self.waiting += 1
+        try:
+            made = self._made(query, ask)
+        finally:
+            with self._lock:
+                self.waiting -= 1
         with self._lock:
             if key not in self._kept:
                 self._kept[key] = made
@@ -104,6 +105,15 @@ class Views:
             while self._kept and (len(self._kept) > ANSWERS or self._bytes > ANSWER_BYTES):
                 self._bytes -= len(self._kept.popitem(last=False)[1])
         return made
+
+    def _made(self, query: dict[str, str], ask: Any) -> bytes:
+        with self._asking:
+            try:
+                return _encode(ask(query))
+            except UnusableError:  # a file went since the folder was looked at
+                if not self._store.refresh():
+                    raise
+                return _encode(ask(query))
 
 
 def _ask(query: dict[str, str]) -> Ask:
@@ -163,9 +173,9 @@ class _Handler(BaseHTTPRequestHandler):
         """Requests are nobody's business."""
 
 
-def server(store: Store, port: int, refresh: int, rules: tuple[str, ...]) -> ThreadingHTTPServer:
+def server(views: Views, port: int) -> ThreadingHTTPServer:
     """The server, bound and not yet serving. Raises UnusableError where the port is taken."""
-    handler = type("Handler", (_Handler,), {"views": Views(store, refresh, rules)})
+    handler = type("Handler", (_Handler,), {"views": views})
     try:
         made = ThreadingHTTPServer((ADDRESS, port), handler)
     except OSError as error:
@@ -177,11 +187,12 @@ def server(store: Store, port: int, refresh: int, rules: tuple[str, ...]) -> Thr
 
 
 class _Warming(threading.Thread):
-    """Counts what the views will ask, so that they are quick before they are looked at."""
+    """Counts what the views will ask, so that they are quick before they are looked at; who looks goes first."""
 
-    def __init__(self, store: Store, pause: float) -> None:
+    def __init__(self, store: Store, views: Views, pause: float) -> None:
         super().__init__(daemon=True)
         self._store = store
+        self._views = views
         self._pause = pause
         self._ended = threading.Event()
 
@@ -196,14 +207,19 @@ class _Warming(threading.Thread):
     def run(self) -> None:
         while not self._ended.is_set():
             with suppress(UnusableError):  # who asks is told
-                warm(self._store, self._ended)
+                warm(self._store, self._go)
             self._ended.wait(self._pause)
 
+    def _go(self) -> bool:
+        while self._views.waiting and not self._ended.wait(0.05):
+            pass
+        return not self._ended.is_set()
 
-def warm(store: Store, ended: threading.Event) -> None:
-    """Takes all files into the rollups of all views, batch by batch, until it is told to end."""
+
+def warm(store: Store, go: Callable[[], bool] = lambda: True) -> None:
+    """Takes all files into the rollups of all views, batch by batch, as long as it may `go` on."""
     for view in VIEWS.values():
-        while not ended.is_set() and store.warm(view):
+        while go() and store.warm(view):
             pass
 
 
@@ -211,8 +227,8 @@ def serve(folder: Path, port: int, refresh: int, rules: tuple[str, ...], quiet: 
     """Serves until SIGINT or SIGTERM."""
     with (
         Store(folder, rollups=True) as store,
-        server(store, port, refresh, rules) as http,
-        _Warming(store, refresh),
+        server(views := Views(store, refresh, rules), port) as http,
+        _Warming(store, views, refresh),
     ):
         if not quiet:
             print(f"huntbeam: http://{ADDRESS}:{http.server_address[1]}/ shows {folder}; Ctrl-C ends", file=sys.stderr)

@@ -18,7 +18,8 @@ function connectionsPanel() {
   const movement = chart("Movement between hosts", "Connects on administration ports (22, 135, 139, 445, 3389, 5985, 5986): each line goes from the host that connected (round) to the one that was reached (square).", "Movement between hosts over time; the table below has the same");
   const moves = table({ name: "movement", label: "movement between hosts", page: 10, search: false, columns: [
     { key: "t", label: "from (UTC)", kind: "time", show: (r) => (r.t === null ? "other times" : seconds(r.t)) }, { key: "from", label: "from", kind: "mid" }, { key: "to", label: "to", kind: "mid" }, { key: "dst_port", label: "port", kind: "number", show: (r) => r.dst_port }, { key: "n", label: "connects", kind: "number" }], empty: "Nobody connected to an administration port." });
-  movement.node.append(moves.node);
+  const more = h("p", { class: "hint" });
+  movement.node.append(more, moves.node);
   const map = chart("Where the connections go", "By the place of the address (--geoip).", "World map of destinations");
   const node = h("div", {},
     h("section", { class: "card tall" }, h("h2", {}, "Connections"), h("p", { class: "hint" }, "Each with the command line that made it. The filter looks at image, command line, user, address, port and host."), list.node),
@@ -32,6 +33,7 @@ function connectionsPanel() {
   }
 
   async function update() {
+    ask(["connections", "talkers", "destinations", "ports", "movement", "countries"]);
     await draw();
     const top = await view("talkers");
     talkers.update(ranked(added(cellsOf(top), ({ host, process_path, user_account, dst_ip_addr, dst_port }) => ({ host, process_path, user_account, dst_ip_addr, dst_port }))), leftOut(top));
@@ -57,14 +59,18 @@ function connectionsPanel() {
       .map((r) => ({ ...r, t: r.b === null || r.b < 0 || r.b >= grid().buckets ? null : bucketStart(r.b) })).sort((a, b) => (a.t ?? Infinity) - (b.t ?? Infinity));
     moves.update(rows);
     const values = rows.filter((r) => r.t !== null && r.from !== r.to).slice(0, 400).map((r) => ({ ...r, from: shown(r.from), to: shown(r.to), dst_port: String(r.dst_port) }));
-    movement.draw((width) => values.length && movementSpec(values, width));
+    const hosts = [...new Set(values.flatMap((r) => [r.from, r.to]))];
+    fill(more, hosts.length > HOSTS ? `The first ${HOSTS} of ${number(hosts.length)} hosts; the table has all.` : "");
+    const kept = new Set(hosts.slice(0, HOSTS));
+    movement.draw((width) => values.length && movementSpec(values.filter((r) => kept.has(r.from) && kept.has(r.to)), [...kept], width));
   }
 
   return { node, update };
 }
 
-function movementSpec(values, width) {
-  const hosts = [...new Set(values.flatMap((r) => [r.from, r.to]))].slice(0, 40);
+const HOSTS = 40; // that the picture of movement has
+
+function movementSpec(values, hosts, width) {
   const y = { type: "nominal", scale: { domain: hosts }, sort: null, axis: { title: null, grid: true, labelFontSize: 12, labelLimit: Math.min(220, width / 3) } };
   const color = { field: "dst_port", type: "nominal", legend: { title: "port" } };
   const tips = [{ field: "t", type: "temporal", title: "from", format: "%Y-%m-%d %H:%M:%S", formatType: "utc" }, { field: "from", title: "from" }, { field: "to", title: "to" }, { field: "dst_port", title: "port" }, { field: "n", title: "connects", format: "," }];

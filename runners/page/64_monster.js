@@ -30,6 +30,7 @@ function monsterPanel() {
   }
 
   async function update() {
+    ask(["monster_events", "monster_signers", "monster_hosts", "monster_bytes", "monster_countries", "monster_rows", ...lists.map((l) => l.name), ...pies.map((p) => p.name)]);
     const events = cellsOf(await view("monster_events"));
     kinds.update(ranked(added(events, (c) => ({ id: Number(c.id), type: c.type }))), `${plural(sumOf(events), "event")}. `);
     for (const { name, key, list } of lists) list.update(ranked(added(cellsOf(await view(name)), (c) => ({ [key]: c[key] })).slice(0, 10)));

@@ -18,7 +18,8 @@ from urllib.parse import quote
 import pytest
 
 from huntbeam.runners.cli import main
-from huntbeam.runners.serving import server
+from huntbeam.runners.serving import Views, server, warm
+from huntbeam.transforms.views.catalog import VIEWS
 from huntbeam.transforms.views.store import Store
 from tests.transforms.views.folders import T0, add_parquet, folder_of
 from tests.transforms.views.test_store import connect
@@ -46,7 +47,7 @@ class Client:
 
 @contextmanager
 def served(folder: Path) -> Iterator[Client]:
-    with Store(folder) as store, server(store, 0, 1, ()) as running:
+    with Store(folder) as store, server(Views(store, 1, ()), 0) as running:
         thread = threading.Thread(target=running.serve_forever, kwargs={"poll_interval": 0.01})
         thread.start()
         try:
@@ -73,6 +74,23 @@ def test_it_answers_views_of_all_and_of_a_span_and_with_a_text(folder: Path) -> 
         assert client.json(f"/api/view/connections?text={quote(chr(39) + ' OR 1=1 --')}")["total"] == 0
         tree = client.json("/api/tree?host=WS-1&guid=child")
         assert sorted(tree) == ["ws-1|child", "ws-1|root"]
+
+
+def test_answers_are_the_same_before_and_after_the_files_are_counted(tmp_path: Path) -> None:
+    for number in range(2):
+        for stream in ("sysmon_network_connect", "sysmon_join"):
+            add_parquet(tmp_path, stream, f"part-0-{number}.parquet", [connect(number * 5 + n) for n in range(5)])
+    names = ("talkers", "time_connects", "connections", "levels")
+    with served(tmp_path) as client:
+        plain = {name: client.json(f"/api/view/{name}") for name in names}
+    with Store(tmp_path, rollups=True) as store:
+        warm(store, lambda: False)
+        assert store.warm(VIEWS["talkers"])  # nothing was done
+        warm(store)
+        assert not store.warm(VIEWS["time_connects"])
+        views = Views(store, 1, ())
+        assert {name: json.loads(views.answer(f"/api/view/{name}", {})) for name in names} == plain
+        assert views.waiting == 0
 
 
 def test_it_takes_up_what_comes_meanwhile(folder: Path) -> None:
