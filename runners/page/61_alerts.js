@@ -118,7 +118,7 @@ function processLine(p, self = false) {
 
 function connectsOf(p) {
   if (!p.connects.length) return null;
-  const groups = added(p.connects.map(([t, ip, port, name, protocol]) => ({ t, ip, port, name, protocol, n: 1 })), (c) => ({ ip: c.ip, port: c.port, name: c.name, protocol: c.protocol }));
+  const groups = added(p.connects.map(([t, ip, port, name, protocol]) => ({ t, ip, port, name: name === "-" ? null : name, protocol, n: 1 })), (c) => ({ ip: c.ip, port: c.port, name: c.name, protocol: c.protocol }));
   return h("li", {}, h("div", { class: "meta" }, `${plural(p.connects_total, "connection")}${p.connects_total > p.connects.length ? `, the first ${number(p.connects.length)} here` : ""}:`),
     h("ul", {}, groups.map((g) => h("li", { class: "code" }, `→ ${g.ip ?? "–"}:${g.port ?? "–"}${g.name ? ` (${g.name})` : ""} ${g.protocol || ""}${g.n > 1 ? ` × ${number(g.n)}` : ""}`))));
 }

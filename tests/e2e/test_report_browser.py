@@ -106,6 +106,14 @@ def tab(page: Page, name: str) -> None:
     page.wait_for_selector("#main:not([aria-busy])")
 
 
+def tab_hidden(page: Page, name: str) -> None:
+    """Goes to a view whose tab is not shown; opens its first row."""
+    page.evaluate("(name) => document.getElementById(`tab-${name}`).click()", name)
+    page.wait_for_selector("#main:not([aria-busy])")
+    page.evaluate("(name) => document.querySelector(`#${name} tr.opens`)?.click()", name)
+    page.wait_for_timeout(300)
+
+
 def rows_said(page: Page, region: str) -> int:
     """How many rows a table says that it has."""
     place = page.locator(f'div:has(> .scroll[aria-label="{region}"]) > .row [role="status"]')
@@ -422,6 +430,17 @@ def test_it_prints_every_view(watched: Callable[..., Watched], sample: tuple[str
     printed = page.evaluate("window.printed")
     for title in ("How far these data can be trusted", "ATT&CK", "Top talkers", "Anomalies", "Dead letters by reason"):
         assert title in printed
+
+
+def test_what_is_printed_is_not_wider_than_the_paper(
+    watched: Callable[..., Watched], sample: tuple[str, dict[str, Rows]]
+) -> None:
+    page = watched(width=700).open(sample[0])  # A4 without its margins
+    page.emulate_media(media="print")
+    for name in ("overview", "alerts", "connections", "windows", "quality"):
+        tab_hidden(page, name)
+        wider = "(s) => [...document.querySelectorAll(s)].filter((e) => e.scrollWidth > e.clientWidth + 1).length"
+        assert page.evaluate(wider, f"#{name} .scroll") == 0, name
 
 
 def test_movement_between_many_hosts_is_drawn(watched: Callable[..., Watched], tmp_path: Path) -> None:
