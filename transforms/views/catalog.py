@@ -191,7 +191,8 @@ WINDOWS: tuple[View, ...] = (
             "series": "series",
         },
         order=_WORST,
-        search=("title", "severity", "kind", "series"),
+        search=("title", "severity", "kind"),
+        lower=("series",),
         limit=1_000,
     ),
     Rows(
@@ -214,7 +215,7 @@ WINDOWS: tuple[View, ...] = (
         relation="windows",
         columns={"t": "t", **_same("counter", "key", "count", "distinct", "late_count", "generation", "event_uid")},
         order="count DESC, t, event_uid",
-        search=("series",),
+        lower=("series",),
         limit=1_000,
     ),
 )

@@ -35,6 +35,7 @@ class Rows(msgspec.Struct, frozen=True, kw_only=True):
     columns: dict[str, str]
     order: str
     search: tuple[str, ...] = ()
+    lower: tuple[str, ...] = ()  # more of these, in lower case already
     where: str = "true"
     limit: int = ROWS
     newest: bool = False  # the order begins with the newest: old rows need not be sorted
@@ -42,6 +43,13 @@ class Rows(msgspec.Struct, frozen=True, kw_only=True):
     def count_sql(self, ask: Ask) -> str:
         """How many rows there are; `$text` is a parameter where a text is looked for."""
         return f"SELECT count(*) FROM {self.relation} WHERE {self._where(ask)}"
+
+    def oldest_sql(self, ask: Ask) -> str:
+        """The time of the last of the newest rows; null where there are fewer, or some without a time among them."""
+        return f"""
+            SELECT CASE WHEN count(t) = {self.limit} THEN min(t) END
+            FROM (SELECT t FROM {self.relation} WHERE {self._where(ask)} ORDER BY t DESC NULLS LAST LIMIT {self.limit})
+        """
 
     def newest_sql(self, ask: Ask) -> str:
         """How many rows there are, and the places of the newest, the newest first; without a time: at LEAST."""
@@ -65,6 +73,7 @@ class Rows(msgspec.Struct, frozen=True, kw_only=True):
 
     def _where(self, ask: Ask) -> str:
         found = [f"contains(lower(CAST({column} AS VARCHAR)), $text)" for column in self.search if ask.text]
+        found += [f"contains({column}, $text)" for column in self.lower if ask.text]
         return " AND ".join([f"({self.where})", span_sql(ask), *([f"({' OR '.join(found)})"] if found else [])])
 
 
