@@ -192,10 +192,8 @@ def serving(folder: Path) -> None:
 def asked(store: Store, what: str, query: dict[str, Any]) -> None:
     """Prints the slowest views; of a server of its own, that remembers nothing."""
     with asking(store) as port:
-        named = [
-            name for name, view in VIEWS.items() if "text" not in query or (isinstance(view, Rows) and view.search)
-        ]
-        taken = {name: _asked(port, f"view/{name}", query) for name in named}
+        searched = [name for name, view in VIEWS.items() if isinstance(view, Rows) and (view.search or view.lower)]
+        taken = {name: _asked(port, f"view/{name}", query) for name in (searched if "text" in query else VIEWS)}
     slow = sorted(taken, key=taken.__getitem__, reverse=True)[:4]
     print(f"  views {what}: the slowest " + ", ".join(f"{name} {taken[name]:.2f} s" for name in slow), flush=True)
 
