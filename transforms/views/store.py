@@ -130,12 +130,13 @@ class Store:
             total, oldest = (self.query(sql)[0][0] for sql in (view.count_sql(ask), view.oldest_sql(ask)))
             return total, self._each(view.sql(_since(ask, oldest)), ask)
         total, places = self.query(view.newest_sql(ask), ask)[0]
-        if total <= view.limit and (files := {place["file"] for place in places or ()}) and all(map(is_parquet, files)):
+        files = {place["file"] for place in places or ()}
+        if files and all(map(is_parquet, files)):  # (of rows of one time at the end, any)
             with self._told(), closing(self._connection.cursor()) as cursor:
                 sql = view.placed_sql(fresh(cursor, RELATIONS[view.relation], sorted(files)))
             named, numbered = ([place[name] for place in places] for name in ("file", "nth"))
             return total, self._each(sql, files=named, rows=numbered)
-        oldest = places[-1]["instant"] if total >= view.limit else LEAST
+        oldest = places[-1]["instant"] if places and total >= view.limit else LEAST
         return total, self._each(view.sql(_since(ask, oldest if oldest > LEAST else None)), ask)
 
     def _each(self, sql: str, ask: Ask | None = None, **parameters: Any) -> Iterator[tuple[Any, ...]]:
