@@ -39,7 +39,7 @@ fuzz: setup ## the same, properties with random cases that are others each time
 	$(BIN)/python -m pytest -n logical --hypothesis-profile search
 
 e2e: setup ## tests against real servers, which they start themselves
-	$(BIN)/python -m pytest -m e2e
+	$(BIN)/python -m pytest -m "e2e and not full" --durations=10
 
 e2e-full: setup ## the same and those that take long
 	$(BIN)/python -m pytest -m "e2e or full"

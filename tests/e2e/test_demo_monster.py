@@ -35,7 +35,7 @@ def demo(log: Path) -> Iterator[subprocess.Popen[bytes]]:
         Stack(HOME).down(delete=True)
 
 
-@pytest.mark.e2e
+@pytest.mark.full
 @pytest.mark.timeout(600)
 def test_it_shows_every_document_and_stops_what_it_started(tmp_path: Path) -> None:
     with demo(tmp_path / "log") as process:

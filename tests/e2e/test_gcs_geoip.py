@@ -110,6 +110,7 @@ def test_a_stream_on_flink_says_the_same_in_a_pool_of_workers(
         assert places_of(job.rows("sysmon_join")) == wanted
 
 
+@pytest.mark.full
 def test_a_stream_without_java_says_the_same(
     places: dict[str, tuple[str, ...]], archive: Path, tmp_path: Path, stack: Stack, kafka: str
 ) -> None:

@@ -84,6 +84,7 @@ def test_rules_of_a_bucket_are_those_of_a_folder(bucket: str, tmp_path: Path, na
         assert remote.digest == local.digest
 
 
+@pytest.mark.full
 def test_a_replay_with_rules_and_values_of_a_bucket(bucket: str, tmp_path: Path) -> None:
     """As a user runs it, without credentials; reading processes do the matching."""
     options = ("--rules", str(tmp_path / "rules"), "--pipeline", str(tmp_path / "who.yml"))

@@ -38,6 +38,7 @@ def fires(job: Job, feeder: Feeder, title: str, ruleset: str) -> bool:
     return any((row["rule_title"], row["ruleset"]) == (title, ruleset) for row in job.rows("alerts"))
 
 
+@pytest.mark.full
 def test_rules_that_change_are_taken_up_by_the_running_job(stack: Stack, tmp_path: Path) -> None:
     rules = tmp_path / "rules"
     rules.mkdir()

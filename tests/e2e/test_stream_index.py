@@ -60,6 +60,7 @@ def test_a_stream_loses_nothing_while_the_server_is_away_and_writes_nothing_twic
         eventually(lambda: windows(job.rows(WINDOW_COUNTS)) == stored(url, f"{prefix}sysmon-windows-*"))
 
 
+@pytest.mark.full
 def test_monster_agents_documents_are_there_once_each_after_the_server_was_away(stack: Stack) -> None:
     at = stack.up(search=["opensearch"])
     url, index = at.opensearch or "", "away-monster-*"

@@ -22,6 +22,7 @@ from huntbeam.schemas.sysmon import NetworkConnect, ProcessCreate
 from huntbeam.transforms.digest import Digest, Digested, Plan
 from huntbeam.transforms.read import Block, Records, Torn
 from huntbeam.transforms.report import PAIRS
+from tests.conftest import examples
 from tests.events import (
     CONNECT,
     CONNECT_DATA,
@@ -290,7 +291,7 @@ def test_any_bytes_are_accounted_for(lines: list[bytes]) -> None:
     check_each_line_once(lines, EVERYTHING)
 
 
-@settings(max_examples=150)
+@settings(max_examples=examples(150))
 @given(st.randoms(use_true_random=False), st.sampled_from([Plan(), EVERYTHING, Plan(dedupe=True, hosts=("ws*",))]))
 def test_mutated_lines_of_every_shape_are_accounted_for(rng: random.Random, plan: Plan) -> None:
     check_each_line_once([mutated(raw, rng, REAL_LOOKING) for raw in REAL_LOOKING], plan)

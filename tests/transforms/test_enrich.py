@@ -34,6 +34,7 @@ from huntbeam.transforms.enrich import (
 )
 from huntbeam.transforms.enrich_keyed import for_events, for_parents, keyed_events, keyed_parents, tick
 from huntbeam.transforms.keyed_match import KeyedMatch, Waits
+from tests.conftest import examples
 from tests.transforms.test_join import Cell
 
 WAITS = Waits(join=10 * MINUTE, process_ttl=2 * DAY, terminate_grace=10 * MINUTE)
@@ -237,7 +238,7 @@ def arrivals(draw: st.DrawFn, spread: int) -> list[Arrival]:
 readings = st.lists(st.integers(0, 3), max_size=40)
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=examples(80), deadline=None)
 @given(arrivals(spread=WAITS.join), readings)
 def test_stream_equals_replay_when_arrivals_spread_at_most_join_wait(found: list[Arrival], reading: list[int]) -> None:
     driver = stream(found, reading)
@@ -245,7 +246,7 @@ def test_stream_equals_replay_when_arrivals_spread_at_most_join_wait(found: list
     assert sorted(uids(driver.out)) == sorted(uids(bounded(found)))
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 @given(arrivals(spread=4 * DAY), readings, st.integers(0, 40), st.integers(0, 40), st.booleans())
 def test_each_event_is_put_out_at_any_spread_and_after_a_crash(
     found: list[Arrival], reading: list[int], snapshot: int, later: int, crashes: bool
@@ -264,13 +265,13 @@ def test_each_event_is_put_out_at_any_spread_and_after_a_crash(
             assert one.context.ancestors == whole.ancestors[: len(one.context.ancestors)]
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=examples(80), deadline=None)
 @given(arrivals(spread=4 * DAY), readings)
 def test_no_state_is_left_in_the_end(found: list[Arrival], reading: list[int]) -> None:
     assert stream(found, reading).empty()
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=examples(80), deadline=None)
 @given(arrivals(spread=4 * DAY), st.integers(0, 8))
 def test_an_event_waits_join_wait_and_no_longer(found: list[Arrival], offset: int) -> None:
     """By the clock that timers see: no row is missing a tick after the wait of its event is over."""
@@ -300,7 +301,7 @@ def naive(processes: Sequence[ProcessContext], guid: str, depth: int) -> list[st
     return chain
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=examples(100), deadline=None)
 @given(families(), st.integers(0, 9), st.randoms())
 def test_ancestors_are_found_in_any_order_and_no_circle_hangs(
     found: list[ProcessContext], depth: int, random: Any

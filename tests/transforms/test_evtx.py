@@ -18,6 +18,7 @@ from huntbeam.schemas.dead_letter import RecordError
 from huntbeam.schemas.winlog import identifying, parse_record
 from huntbeam.transforms.digest import Digest, Plan
 from huntbeam.transforms.read import InputError, Torn, expand, read_stream
+from tests.conftest import examples
 
 from .evtx_file import (
     NULL,
@@ -216,7 +217,7 @@ def test_evtx_definitions_outlive_the_frame_of_their_record() -> None:
     assert got.classes == ["CorruptEvtx"]
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=examples(200), deadline=None)
 @given(
     st.sampled_from([EVTX, TEMPLATES]),
     st.lists(st.tuples(st.integers(0, len(EVTX) - 1), st.integers(0, 255)), max_size=20),

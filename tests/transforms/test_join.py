@@ -20,6 +20,7 @@ from huntbeam.transforms.join_keyed import keyed_join
 from huntbeam.transforms.keyed_match import Waits
 from huntbeam.transforms.keyed_match_state import WAITING, Element, Known, Log, Waiting
 from huntbeam.transforms.rekey import key
+from tests.conftest import examples
 
 WAITS = Waits(join=10 * MINUTE, process_ttl=2 * DAY, terminate_grace=10 * MINUTE)
 NOON = 1_800_000_000_000
@@ -218,14 +219,14 @@ def as_rows(rows: Iterable[Output]) -> set[bytes]:
 readings = st.lists(st.integers(0, 3), max_size=40)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=examples(200), deadline=None)
 @given(arrivals(spread=WAITS.join), readings)
 def test_stream_equals_replay_when_arrivals_spread_at_most_join_wait(found: list[Arrival], reading: list[int]) -> None:
     driver = stream(found, reading)
     assert as_rows(driver.out) == as_rows(bounded(found))
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=examples(200), deadline=None)
 @given(arrivals(spread=4 * DAY), readings, st.integers(0, 40), st.integers(0, 40), st.booleans())
 def test_nothing_is_lost_at_any_spread_and_after_a_crash(
     found: list[Arrival], reading: list[int], snapshot: int, later: int, crashes: bool
@@ -243,14 +244,14 @@ def test_nothing_is_lost_at_any_spread_and_after_a_crash(
     assert joined <= uids(bounded(found), SysmonJoin)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=examples(200), deadline=None)
 @given(arrivals(spread=4 * DAY), readings)
 def test_no_state_is_left_in_the_end(found: list[Arrival], reading: list[int]) -> None:
     driver = stream(found, reading)
     assert [place for place, cell in driver.cells.items() if not cell.empty()] == []
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=examples(200), deadline=None)
 @given(arrivals(spread=WAITS.join), st.randoms())
 def test_replay_does_not_depend_on_order(found: list[Arrival], random: object) -> None:
     shuffled = list(found)

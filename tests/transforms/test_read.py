@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 
 from huntbeam.transforms import read as reader
 from huntbeam.transforms.read import FileInfo, Span, expand, read, spans
+from tests.conftest import examples
 
 from .reading import LINES, PLAIN, Got, Trickle, file, stream
 
@@ -147,7 +148,7 @@ openings = st.sampled_from(
 bodies = st.binary(max_size=200) | st.lists(st.sampled_from(list(b'[]{},"\\ \n\ra\0')), max_size=80).map(bytes)
 
 
-@settings(max_examples=300)
+@settings(max_examples=examples(300))
 @given(openings, bodies, st.integers(2, 64), st.integers(2, 64))
 def test_random_bytes_never_raise(opening: bytes, body: bytes, block: int, max_record: int) -> None:
     for data in (opening + body, gzip.compress(opening + body, mtime=0)):

@@ -29,6 +29,7 @@ from huntbeam.transforms.topic_rows import (
     decode_value,
     topic_name,
 )
+from tests.conftest import examples
 from tests.typed_rows import as_written, nested, rows_of
 
 TIME = "2019-05-18T20:36:50.123Z"
@@ -162,7 +163,7 @@ def test_short_rows_come_back_as_they_were(stream: str, encoding: Encoding, data
 
 @pytest.mark.parametrize("encoding", Encoding)
 @pytest.mark.parametrize("stream", STREAMS)
-@settings(max_examples=60)
+@settings(max_examples=examples(60))
 @given(data=st.data(), limit=st.integers(LEAST_RECORD_BYTES, 16_000))
 def test_no_record_is_longer_than_the_limit(stream: str, encoding: Encoding, data: st.DataObject, limit: int) -> None:
     row = data.draw(rows(stream))

@@ -18,6 +18,7 @@ from huntbeam.schemas.clock import DAY, HOUR, MINUTE, SECOND, instant, millis
 from huntbeam.schemas.window import NETWORK_DESTINATION, Counter, WindowCount
 from huntbeam.transforms.window_rows import KeyedRows, Part, PutOut, Row, Timing, part
 from huntbeam.transforms.windows import Counting, Finisher, Group
+from tests.conftest import examples
 from tests.transforms.test_windows import Row as Counted
 from tests.transforms.test_windows import count, row
 
@@ -269,7 +270,7 @@ timings = st.sampled_from([TIMING, EARLY, msgspec.structs.replace(TIMING, early=
 crashes = st.none() | st.builds(Crash, st.integers(0, 12), st.integers(0, 12), readings)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=examples(200), deadline=None)
 @given(events(), timings, readings, st.sampled_from([0, GRACE, HOUR]), crashes)
 def test_rows_are_those_of_the_rules_whatever_the_order_of_reading(
     found: list[Event], timing: Timing, reading: list[int], skew: int, crash: Crash | None
@@ -279,7 +280,7 @@ def test_rows_are_those_of_the_rules_whatever_the_order_of_reading(
     assert not driver.state
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=examples(200), deadline=None)
 @given(events(), timings, readings, crashes)
 def test_generations_add_up_to_replay(
     found: list[Event], timing: Timing, reading: list[int], crash: Crash | None
@@ -299,7 +300,7 @@ def test_generations_add_up_to_replay(
         assert all(max(one.distinct[n] for one in rows) <= whole.distinct[n] <= most[n] for n in most)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=examples(200), deadline=None)
 @given(events(spread=SIZE), timings, readings, crashes)
 def test_stream_equals_replay_when_a_windows_events_come_in_time(
     found: list[Event], timing: Timing, reading: list[int], crash: Crash | None
@@ -309,7 +310,7 @@ def test_stream_equals_replay_when_a_windows_events_come_in_time(
     assert plain == count([e.row for e in found], COUNTERS, SIZE)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=examples(200), deadline=None)
 @given(events(), timings)
 def test_each_row_is_put_out_when_the_rules_say_and_not_more_often(found: list[Event], timing: Timing) -> None:
     driver = stream(found, timing, counters=ONE)
@@ -319,7 +320,7 @@ def test_each_row_is_put_out_when_the_rules_say_and_not_more_often(found: list[E
     assert driver.late == sum(one.late_count for one in valid(driver.out))
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=examples(200), deadline=None)
 @given(events(), timings, readings)
 def test_late_timers_make_fewer_rows_never_more_and_none_without_a_change(
     found: list[Event], timing: Timing, reading: list[int]

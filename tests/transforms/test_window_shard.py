@@ -16,6 +16,7 @@ from huntbeam.schemas.window import Counter
 from huntbeam.transforms.state import StateError
 from huntbeam.transforms.window_rows import Timing
 from huntbeam.transforms.window_shard import HEAD, Brought, Head, WindowShard, pack, shard_of, tick
+from tests.conftest import examples
 from tests.transforms.test_window_rows import (
     CLOSE,
     COUNTERS,
@@ -105,7 +106,7 @@ class Shards(Driver):
                 heapq.heappush(due, (cell.due, place))
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=examples(150), deadline=None)
 @given(events(), timings, readings, st.sampled_from([0, GRACE, LATENESS]), crashes)
 def test_rows_are_those_of_the_rules_whatever_the_order_of_reading(
     found: list[Event], timing: Timing, reading: list[int], skew: int, crash: Crash | None
@@ -115,7 +116,7 @@ def test_rows_are_those_of_the_rules_whatever_the_order_of_reading(
     assert all(cell.empty() for cell in driver.state.values())  # type: ignore[attr-defined]
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=examples(200), deadline=None)
 @given(events(), timings, readings, crashes, st.sampled_from([0, 300]))
 def test_rows_do_not_depend_on_when_parts_are_merged(
     found: list[Event], timing: Timing, reading: list[int], crash: Crash | None, scraps: int
@@ -130,7 +131,7 @@ def test_rows_do_not_depend_on_when_parts_are_merged(
     assert shown == [msgspec.structs.replace(one, late_count=0) for one in expected(found, timing)]
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=examples(200), deadline=None)
 @given(events(spread=SIZE), timings, readings, crashes)
 def test_stream_equals_replay_when_a_windows_events_come_in_time(
     found: list[Event], timing: Timing, reading: list[int], crash: Crash | None
@@ -140,7 +141,7 @@ def test_stream_equals_replay_when_a_windows_events_come_in_time(
     assert plain == count([e.row for e in found], COUNTERS, SIZE)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=examples(200), deadline=None)
 @given(events(spread=SIZE))
 def test_a_row_is_first_put_out_at_the_tick_after_its_time(found: list[Event]) -> None:
     def first(driver: Driver) -> dict[str, int]:

@@ -18,6 +18,7 @@ from huntbeam.schemas.clock import HOUR, MINUTE, SECOND, instant
 from huntbeam.schemas.sysmon import NetworkConnect
 from huntbeam.transforms.anomaly import beacons as module
 from huntbeam.transforms.anomaly.beacons import ENTRY, BeaconCore, HourState, beacons, connect, hour
+from tests.conftest import examples
 from tests.transforms.keyed import NOON, Brought, Cell, Crash, Driver, stream, valid
 from tests.transforms.test_windows import row
 
@@ -77,7 +78,7 @@ def connects(draw: st.DrawFn) -> list[NetworkConnect]:
     return found + [made(draw(st.integers(0, HOUR)), draw(host)) for _ in range(draw(st.integers(0, 2)))]
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=examples(400), deadline=None)
 @given(connects(), st.randoms(use_true_random=False))
 def test_beacons_are_what_the_text_says_in_any_order(rows: list[NetworkConnect], random: Any) -> None:
     rows = rows + rows[:3]
@@ -101,7 +102,7 @@ def plain(rows: Sequence[Anomaly]) -> list[Anomaly]:
     return sorted((msgspec.structs.replace(one, revision=0) for one in rows), key=lambda one: one.event_uid)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=examples(200), deadline=None)
 @given(connects(), st.data(), readings, st.sampled_from([0, MINUTE, HOUR]), crashes)
 def test_stream_equals_replay_in_any_order_of_reading(
     rows: list[NetworkConnect], data: st.DataObject, reading: list[int], skew: int, crash: Crash | None
@@ -114,7 +115,7 @@ def test_stream_equals_replay_in_any_order_of_reading(
     assert once == {msgspec.json.encode(out) for out in run(came).out}
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=examples(100), deadline=None)
 @given(connects(), readings, st.integers(3, 9))
 def test_of_too_many_connects_the_earliest_are_looked_at(
     rows: list[NetworkConnect], reading: list[int], most: int

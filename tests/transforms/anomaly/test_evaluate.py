@@ -18,6 +18,7 @@ from huntbeam.schemas.avro import avro_record, avro_schema
 from huntbeam.schemas.clock import MINUTE, instant, millis
 from huntbeam.schemas.window import WindowCount
 from huntbeam.transforms.anomaly.evaluate import WindowRule, evaluate, evaluate_all
+from tests.conftest import examples
 
 SIZE = 5 * MINUTE
 NOON = 1_800_000_000_000
@@ -179,7 +180,7 @@ rules = (
 )
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=examples(400), deadline=None)
 @given(rows(), rules, st.randoms(use_true_random=False))
 def test_anomalies_are_what_the_text_says_in_any_order(found: list[WindowCount], rule: WindowRule, random: Any) -> None:
     expected = naive(rule, found)

@@ -14,6 +14,7 @@ from huntbeam.schemas.clock import MINUTE
 from huntbeam.schemas.window import WindowCount
 from huntbeam.transforms.anomaly.evaluate import WindowRule, evaluate_all, row_key
 from huntbeam.transforms.anomaly.keyed import ENTRY, AnomalyCore, ArrivedRow, KeyState, arrived
+from tests.conftest import examples
 from tests.transforms.anomaly.test_evaluate import SIZE, counts, deviation, row, rules, threshold
 from tests.transforms.keyed import NOON, Brought, Cell, Crash, Driver, stream, valid
 
@@ -68,7 +69,7 @@ skews = st.sampled_from([0, MINUTE, 10 * SIZE])
 crashes = st.none() | st.builds(Crash, st.integers(0, 12), st.integers(0, 12), readings)
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=examples(400), deadline=None)
 @given(asked, arrivals(), readings, skews, crashes)
 def test_stream_equals_replay_in_any_order_of_reading(
     asked: list[WindowRule], came: list[Came], reading: list[int], skew: int, crash: Crash | None
@@ -79,7 +80,7 @@ def test_stream_equals_replay_in_any_order_of_reading(
     assert not driver.cells
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=examples(200), deadline=None)
 @given(asked, arrivals(), readings, skews, crashes)
 def test_rows_depend_neither_on_the_order_of_reading_nor_on_a_crash(
     asked: list[WindowRule], came: list[Came], reading: list[int], skew: int, crash: Crash | None
@@ -94,7 +95,7 @@ def kept(cell: Cell) -> tuple[list[ArrivedRow], KeyState]:
     return [*state.kept, *(one for entry in logged for one in entry.brought)], state
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=examples(100), deadline=None)
 @given(asked, arrivals(), readings, skews, st.integers(1, 8))
 def test_a_key_keeps_a_bounded_number_of_rows(
     asked: list[WindowRule], came: list[Came], reading: list[int], skew: int, most: int

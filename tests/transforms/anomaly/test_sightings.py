@@ -14,6 +14,7 @@ from huntbeam.schemas.clock import DAY, MINUTE, instant
 from huntbeam.schemas.window import WindowCount
 from huntbeam.transforms.anomaly.rarity import Baseline, RareKey
 from huntbeam.transforms.anomaly.sightings import SightingCore, SightingRule, concerned, sighted_all, sighting
+from tests.conftest import examples
 from tests.transforms.anomaly.test_evaluate import SIZE, row
 from tests.transforms.keyed import NOON, Brought, Crash, Driver, stream, valid
 
@@ -56,7 +57,7 @@ ARRIVALS = st.lists(
 )
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=examples(300), deadline=None)
 @given(ARRIVALS, baselines, readings, st.sampled_from([0, DAY]), crashes)
 def test_stream_equals_replay_in_any_order_of_reading(
     came: list[Came], known: Baseline | None, reading: list[int], skew: int, crash: Crash | None

@@ -26,6 +26,7 @@ from huntbeam.schemas.correlation import (
     Reference,
 )
 from huntbeam.transforms.correlation.evaluate import evaluate
+from tests.conftest import examples
 
 SPAN = 10 * SECOND
 NOON = 1_800_000_000_000
@@ -186,7 +187,7 @@ def asked_with_hits(draw: st.DrawFn) -> tuple[Correlation, list[Hit]]:
     return asked, found
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=examples(200), deadline=None)
 @given(asked_with_hits(), st.randoms(use_true_random=False))
 def test_alerts_are_what_the_text_says_in_any_order(case: tuple[Correlation, list[Hit]], random: Any) -> None:
     asked, hits = case

@@ -17,6 +17,7 @@ from huntbeam.transforms.correlation.hits import alert_hits
 from huntbeam.transforms.correlation.keyed import ENTRY, PATIENCE, Arrived, CorrelationCore, GroupState
 from huntbeam.transforms.correlation.known import FixedCorrelations
 from huntbeam.transforms.keyed_log import HEAD, PutOut
+from tests.conftest import examples
 from tests.transforms.correlation.test_evaluate import GROUP, SPAN, correlation, correlations, hit, values
 from tests.transforms.keyed import END, NOON, Brought, Cell, Crash, Driver, stream, valid
 
@@ -89,7 +90,7 @@ skews = st.sampled_from([0, WAIT, KEEP, 40 * SPAN])
 crashes = st.none() | st.builds(Crash, st.integers(0, 20), st.integers(0, 12), readings)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=examples(150), deadline=None)
 @given(cases(), readings, skews, crashes)
 def test_stream_equals_replay_in_any_order_of_reading(
     case: tuple[Correlation, list[Brought]], reading: list[int], skew: int, crash: Crash | None
@@ -101,7 +102,7 @@ def test_stream_equals_replay_in_any_order_of_reading(
     assert not driver.cells
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=examples(150), deadline=None)
 @given(cases(), readings, skews, crashes)
 def test_rows_depend_neither_on_the_order_of_reading_nor_on_a_crash(
     case: tuple[Correlation, list[Brought]], reading: list[int], skew: int, crash: Crash | None
@@ -112,7 +113,7 @@ def test_rows_depend_neither_on_the_order_of_reading_nor_on_a_crash(
     assert sorted(once) == sorted(msgspec.json.encode(out) for out in in_order)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=examples(150), deadline=None)
 @given(cases(), readings)
 def test_revisions_count_up_and_nothing_is_put_out_unchanged(
     case: tuple[Correlation, list[Brought]], reading: list[int]
@@ -136,7 +137,7 @@ def kept(cell: Cell) -> tuple[list[Arrived], GroupState]:
     return [*state.kept, *(one for entry in logged for one in entry.brought)], state
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=examples(150), deadline=None)
 @given(cases(), readings, skews, st.integers(0, 12))
 def test_a_group_keeps_a_bounded_number_of_everything(
     case: tuple[Correlation, list[Brought]], reading: list[int], skew: int, most: int
@@ -305,7 +306,7 @@ def feed(asked: Correlation, out: Sequence[PutOut[CorrelationAlert]]) -> list[Br
     ]
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=examples(100), deadline=None)
 @given(st.data(), readings, skews)
 def test_an_alert_is_an_event_of_another_correlation(data: st.DataObject, reading: list[int], skew: int) -> None:
     inner, above = data.draw(st.sampled_from([PAIR, FEW])), outer()

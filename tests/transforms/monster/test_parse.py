@@ -17,6 +17,7 @@ from huntbeam.schemas.monster_layouts import COLUMNS, Layout, Order, events
 from huntbeam.schemas.record import Kind
 from huntbeam.transforms.monster.parse import parse
 from huntbeam.transforms.monster.signers import Signers, Trust
+from tests.conftest import examples
 from tests.monster import generator
 from tests.typed_rows import as_written
 
@@ -216,7 +217,7 @@ def test_a_bad_value_names_its_column_and_not_itself(column: str, cell: str, wha
     assert error.message == f"{column} is no {what} in event 3500 of layout 0.9"
 
 
-@settings(max_examples=200)
+@settings(max_examples=examples(200))
 @given(st.sampled_from(KINDS), st.data())
 def test_any_text_is_one_and_comes_through(kind: tuple[Layout, int], data: st.DataObject) -> None:
     """Only numbers, times, addresses and lists have a form."""
@@ -227,14 +228,14 @@ def test_any_text_is_one_and_comes_through(kind: tuple[Layout, int], data: st.Da
     assert {name: found.get(name, "") for name in values} == values
 
 
-@settings(max_examples=300)
+@settings(max_examples=examples(300))
 @given(st.binary(max_size=200) | st.lists(st.text(max_size=12), max_size=30).map(lambda c: "\t".join(c).encode()))
 def test_no_bytes_bring_anything_but_a_document_or_a_refusal(raw: bytes) -> None:
     with suppress(RecordError):
         assert isinstance(parse(raw), MonsterEvent)
 
 
-@settings(max_examples=200)
+@settings(max_examples=examples(200))
 @given(st.sampled_from(KINDS), st.data())
 def test_a_damaged_cell_is_a_refusal_or_a_document(kind: tuple[Layout, int], data: st.DataObject) -> None:
     record = cells(*kind)

@@ -19,6 +19,7 @@ from huntbeam.transforms.sigma.events import sigma_event
 from huntbeam.transforms.sigma.expression import at_most, every, negated, some
 from huntbeam.transforms.sigma.fields import context_fields
 from huntbeam.transforms.sigma.plan import FALSE, TRUE, All, Expression, Not, RuleSet
+from tests.conftest import examples
 from tests.events import CHANNEL, SYSMON, Fact, line, wlb7
 from tests.transforms.sigma import making
 from tests.transforms.sigma.naive import evaluators
@@ -46,7 +47,7 @@ def truth(expression: Expression, atoms: list[bool]) -> bool:
     return together(truth(child, atoms) for child in expression.of)
 
 
-@settings(max_examples=100)
+@settings(max_examples=examples(100))
 @given(expressions, st.sets(st.integers(0, 5)), st.lists(st.booleans(), min_size=6, max_size=6))
 def test_what_is_left_without_the_unknown_holds_whenever_the_whole_does(
     expression: Expression, unknown: set[int], atoms: list[bool]
@@ -88,7 +89,7 @@ CONTEXT = st.dictionaries(
 OWN = st.dictionaries(st.sampled_from(["Image", "OriginalFileName", "User"]), making.event_values)
 
 
-@settings(max_examples=100, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
+@settings(max_examples=examples(100), suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
 @given(st.lists(rules_on_context(), min_size=1, max_size=3), st.sampled_from([1, 7]), OWN, CONTEXT)
 def test_alerts_are_those_of_the_rule_on_the_complete_event(
     data: list[Data], event_id: int, own: dict[str, Any], context: dict[str, Any]

@@ -12,6 +12,7 @@ from huntbeam.transforms.sigma.compile import compile_loaded
 from huntbeam.transforms.sigma.events import SECURITY, SYSMON, SigmaEvent
 from huntbeam.transforms.sigma.matcher import Matcher
 from huntbeam.transforms.sigma.plan import RuleSet
+from tests.conftest import examples
 from tests.transforms.sigma import making
 from tests.transforms.sigma.naive import evaluators
 from tests.transforms.sigma.rules import (
@@ -46,14 +47,14 @@ def compared(data: list[Data], found: list[SigmaEvent]) -> None:
             assert matcher.explain(index, one).truth == (index in got)
 
 
-@settings(max_examples=120, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
+@settings(max_examples=examples(120), suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
 @given(st.lists(making.rules(), min_size=1, max_size=3), st.lists(making.events(), min_size=1, max_size=4))
 @example([rule({"Image|contains": "a"}), EVERYWHERE], [event({"Image": "a"})])
 def test_the_matcher_agrees_with_the_oracle(data: list[Data], found: list[SigmaEvent]) -> None:
     compared([{**one, "id": rule({})["id"]} for one in data], found)
 
 
-@settings(max_examples=80, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=examples(80), suppress_health_check=[HealthCheck.too_slow])
 @given(st.lists(st.tuples(making.items(), making.items(keyword=True)), min_size=1, max_size=4), making.events())
 def test_each_item_by_itself_agrees_with_the_oracle(pairs: list[Any], found: SigmaEvent) -> None:
     singles = [dict([item]) for pair in pairs for item in pair]

@@ -11,6 +11,7 @@ from huntbeam.transforms.sigma.leaves import View, leaf
 from huntbeam.transforms.sigma.plan import ANYWHERE, END, START, WHOLE, Literal, Number
 from huntbeam.transforms.sigma.readings import fold
 from huntbeam.transforms.sigma.scan import REMEMBERED, Scan
+from tests.conftest import examples
 
 LETTERS = "aAbΣς"
 fields = st.sampled_from(["F", None])
@@ -29,7 +30,7 @@ one_value = st.one_of(
 values = st.one_of(one_value, st.lists(st.one_of(one_value, st.none()), max_size=3), st.none())
 
 
-@settings(max_examples=500)
+@settings(max_examples=examples(500))
 @given(st.lists(st.one_of(literals, numbers), unique=True, max_size=12), st.lists(values, max_size=6))
 def test_it_finds_what_each_leaf_finds(atoms: list[Literal | Number], found: list[Any]) -> None:
     calls = {index: [index, 100 + index % 3] for index in range(len(atoms)) if index % 4}

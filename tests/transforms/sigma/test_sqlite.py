@@ -9,6 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from huntbeam.transforms.sigma.compile import compile_loaded
+from tests.conftest import examples
 from tests.test_synthesize import load as benchmark
 from tests.transforms.sigma.making import NAMES, conditions
 from tests.transforms.sigma.rules import Data, event, hits, loaded, rule
@@ -62,7 +63,7 @@ def both(detection: Data, found: list[dict[str, Any]]) -> tuple[set[int], set[in
     return ours, Table([one.fields for one in events], query.fields).hits(query)
 
 
-@settings(max_examples=80, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=examples(80), suppress_health_check=[HealthCheck.too_slow])
 @given(detections, st.lists(fields, min_size=1, max_size=5))
 def test_both_select_the_same(detection: Data, found: list[dict[str, Any]]) -> None:
     ours, theirs = both(detection, found)

@@ -16,6 +16,7 @@ from huntbeam.schemas.clock import HOUR, MINUTE, SECOND, instant
 from huntbeam.transforms.keyed_log import PutOut
 from huntbeam.transforms.suppression.evaluate import Placed, Slot, slot, suppress
 from huntbeam.transforms.suppression.keyed import COUNT_EVERY, ENTRY, Came, SuppressionCore, sort
+from tests.conftest import examples
 from tests.transforms.keyed import END, NOON, Brought, Crash, Driver, stream
 
 SIZE = HOUR
@@ -169,7 +170,7 @@ skews = st.sampled_from([0, SECOND, LATENESS])
 crashes = st.none() | st.builds(Crash, st.integers(0, 20), st.integers(0, 12), readings)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=examples(100), deadline=None)
 @given(arrivals(), readings, skews, crashes)
 def test_stream_equals_replay_in_any_order_of_reading(
     found: list[Version], reading: list[int], skew: int, crash: Crash | None
