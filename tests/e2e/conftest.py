@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import socket
 from collections.abc import Iterator
 
 import pytest
@@ -13,6 +12,7 @@ from huntbeam.runners.stack.stack import Stack
 from tests.e2e.image import image
 from tests.e2e.search import search
 from tests.e2e.stack import sasl, stack
+from tests.ports import free_port
 
 __all__ = ["bucket", "image", "kafka", "sasl", "search", "stack"]
 
@@ -22,9 +22,7 @@ BUCKET = "huntbeam-test"
 @pytest.fixture
 def bucket(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     """The address of an empty bucket, on an emulator in this process."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = free_port()
     monkeypatch.setenv("STORAGE_EMULATOR_HOST", f"http://127.0.0.1:{port}")
     # without credentials Beam may look for a metadata server for a while before it goes on anonymously
     monkeypatch.setattr(auth._Credentials, "_credentials_init", True)

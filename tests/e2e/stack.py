@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import socket
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from huntbeam.runners.stack.stack import Stack, lacking
+from tests.ports import free_port
 
 
 def need_stack(*search: str) -> None:
@@ -29,9 +29,7 @@ SASL = {
 @pytest.fixture(scope="session")
 def sasl() -> str:
     """The address at which the stack's broker wants a login: hunter, PASSWORD."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        return f"127.0.0.1:{free.getsockname()[1]}"
+    return f"127.0.0.1:{free_port()}"
 
 
 @pytest.fixture(scope="session")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import socket
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -25,6 +24,7 @@ from tests.conftest import ROOT
 from tests.e2e.jobs import eventually
 from tests.e2e.stack import need_stack
 from tests.monster import generator
+from tests.ports import free_port
 
 pytestmark = [pytest.mark.e2e, pytest.mark.usefixtures("bucket")]
 
@@ -47,9 +47,7 @@ def expansion(tmp_path: Path) -> Iterator[str]:
     """Beam's expansion service as it is without further settings: Java's steps run in Beam's Java image."""
     need_stack()
     jars = fetch(default_cache(), None, lambda _: None)
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = free_port()
     command = [find_java(), "-cp", jars.beam_class_path(), "org.apache.beam.sdk.expansion.service.ExpansionService"]
     command += [str(port), f"--filesToStage={jars.small_jar()}"]
     with (tmp_path / "expansion.log").open("wb") as log:

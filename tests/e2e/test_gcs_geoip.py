@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -17,6 +16,7 @@ from apache_beam.io.filesystems import FileSystems
 
 from huntbeam.runners.cli import main
 from huntbeam.runners.stack.stack import Stack
+from huntbeam.runners.stack.state import answers
 from huntbeam.runners.worker_pool import end
 from tests import mmdb
 from tests.conftest import Rows, read_rows, run_replay
@@ -25,6 +25,7 @@ from tests.e2e.jobs import huntbeam as user
 from tests.e2e.topics import received
 from tests.events import CONNECT, CONNECT_DATA, CREATE, wlb7
 from tests.monster import generator
+from tests.ports import free_port
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(900)]
 
@@ -136,18 +137,11 @@ def test_a_stream_without_java_says_the_same(
 @contextmanager
 def pool() -> Iterator[str]:
     """Workers that are asked for by a user whose bucket is the emulator's."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = free_port()
     command = [sys.executable, "-m", "huntbeam.runners.cli", "workers", "--port", str(port)]
     process = subprocess.Popen(command, env=os.environ | {"NO_GCE_CHECK": "true"})
     try:
-        eventually(lambda: listens(port))
+        eventually(lambda: answers(port))
         yield f"127.0.0.1:{port}"
     finally:
         end(process)
-
-
-def listens(port: int) -> bool:
-    with socket.socket() as one:
-        return one.connect_ex(("127.0.0.1", port)) == 0

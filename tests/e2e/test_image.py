@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import json
-import socket
 from pathlib import Path
 
 import psutil
 import pytest
 
 from huntbeam.runners.stack.stack import Stack
+from huntbeam.runners.stack.state import answers
 from huntbeam.schemas import streams
 from tests.conftest import ROOT, Rows, read_rows, run_replay
 from tests.e2e.image import ENTRYPOINT, Image
 from tests.e2e.jobs import QUICK, SHORT, eventually, streaming
+from tests.ports import free_port
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(900)]
 
@@ -46,11 +47,9 @@ def test_a_replay_in_it_gives_the_rows_of_one_outside(image: Image, tmp_path: Pa
 
 def test_flinks_python_runs_in_its_pool(image: Image, stack: Stack, tmp_path: Path) -> None:
     wanted = {row["event_uid"] for row in run_replay(tmp_path / "out", ONE)[streams.JOIN]}
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = free_port()
     with image.container() as container, container.running(ENTRYPOINT, "workers", "--port", str(port)) as pool:
-        eventually(lambda: listens(port))
+        eventually(lambda: answers(port))
         with streaming(stack.addresses(), *SHORT, *QUICK, "--worker_pool", f"127.0.0.1:{port}") as (job, feeder):
             feeder.send(ONE.read_bytes().splitlines())
             job.await_rows(streams.JOIN, len(wanted))
@@ -75,8 +74,3 @@ def test_a_runner_starts_its_workers_by_beams_starter(image: Image, stack: Stack
 
 def by_uid(rows: Rows) -> Rows:
     return sorted(rows, key=lambda row: (row["event_uid"], json.dumps(row, sort_keys=True, default=str)))
-
-
-def listens(port: int) -> bool:
-    with socket.socket() as one:
-        return one.connect_ex(("127.0.0.1", port)) == 0

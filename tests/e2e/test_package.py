@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import socket
 import subprocess
 import sys
 import sysconfig
@@ -19,6 +18,7 @@ from huntbeam.runners.worker_pool import end
 from tests.conftest import ROOT, read_rows, run_replay
 from tests.e2e.jobs import eventually
 from tests.monster import generator
+from tests.ports import free_port
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(600)]
 
@@ -100,9 +100,7 @@ def test_records_of_monster_agent_become_documents(installed: Path, tmp_path: Pa
 
 def test_the_page_is_served(installed: Path, tmp_path: Path) -> None:
     run_replay(tmp_path / "out", ROOT / "samples" / "logs")
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = free_port()
     command = [str(installed / "huntbeam"), "serve", "out", "--port", str(port)]
     server = subprocess.Popen(command, cwd=tmp_path, env=environment(), stderr=subprocess.DEVNULL)
     try:

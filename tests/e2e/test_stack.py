@@ -23,6 +23,7 @@ from huntbeam.runners.stack.services import NAMES
 from huntbeam.runners.stack.stack import Stack, running_addresses
 from huntbeam.schemas.errors import UnusableError
 from tests.e2e.stack import need_stack
+from tests.ports import free_port
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(900)]  # the first fetch takes minutes
 
@@ -35,10 +36,7 @@ SASL = {
 
 @pytest.fixture(scope="module")
 def sasl_port() -> int:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port: int = free.getsockname()[1]
-    return port
+    return free_port()
 
 
 @pytest.fixture(scope="module")

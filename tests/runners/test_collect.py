@@ -21,8 +21,9 @@ from huntbeam.runners.collect.delivery import Delivery, check_topic
 from huntbeam.runners.collect.refused import RefusedFile
 from huntbeam.runners.collect.spool import Place, Spool
 from huntbeam.transforms.syslog import Header
-from tests.collecting import collecting, free_port
+from tests.collecting import collecting
 from tests.conftest import ROOT
+from tests.ports import free_port
 
 NOBODY = "127.0.0.1:1"  # where no broker answers
 CONFIG = {"bootstrap.servers": NOBODY, "log_level": "0"}

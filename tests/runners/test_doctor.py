@@ -17,6 +17,7 @@ from huntbeam.runners.flink_rest import FlinkUnusable, counter_name
 from huntbeam.runners.kafka import clients
 from huntbeam.runners.kafka.arrivals import Times
 from huntbeam.schemas.errors import UnusableError
+from tests.ports import free_port
 
 VARIABLES = ("KAFKA_BOOTSTRAP_SERVERS", "FLINK_REST", "JOB_ENDPOINT", "EXPANSION_SERVICE", "WORKER_POOL")
 
@@ -36,12 +37,6 @@ def port() -> Iterator[int]:
     """A port that takes connections and says nothing."""
     with socket.create_server(("127.0.0.1", 0)) as server:
         yield server.getsockname()[1]
-
-
-def free_port() -> int:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        return int(free.getsockname()[1])
 
 
 def lines(capsys: pytest.CaptureFixture[str], *argv: str, code: int) -> dict[str, str]:
