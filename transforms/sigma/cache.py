@@ -13,9 +13,10 @@ from uuid import uuid4
 
 from huntbeam.schemas import uid
 from huntbeam.schemas.errors import UnusableError
-from huntbeam.transforms.sigma.documents import Document, documents
-from huntbeam.transforms.sigma.plan import RuleError, RuleSet
+from huntbeam.transforms.sigma.documents import documents
+from huntbeam.transforms.sigma.plan import RuleSet
 from huntbeam.transforms.sigma.records import Records, marks
+from huntbeam.transforms.sigma.rule_files import fingerprint
 from huntbeam.transforms.sigma.user_pipelines import UserPipeline, read_pipelines
 from huntbeam.transforms.sigma.versions import versions
 
@@ -33,25 +34,25 @@ def compiled(
     compiled from. Raises UnusableError for a path or pipeline that cannot be used; a folder that cannot is passed over.
     """
     user = read_pipelines(pipelines)
-    found = list(documents(paths))
     if cache_dir is None:
-        return _compiled(found, user, records)
-    file = Path(cache_dir, _key(found, user, records) + SUFFIX)
-    kept = _read(file)
+        return _compiled(paths, user, records)
+    key = _key(paths, user, records)
+    kept = _read(Path(cache_dir, key + SUFFIX))
     if kept is None:
-        kept = _compiled(found, user, records)
-        _write(file, kept.pack())
+        kept = _compiled(paths, user, records)
+        if _key(paths, user, records) == key:  # else a file was written meanwhile, and which text was read is unknown
+            _write(Path(cache_dir, key + SUFFIX), kept.pack())
     return kept
 
 
-def _compiled(found: Sequence[Document | RuleError], user: Sequence[UserPipeline], records: Records) -> RuleSet:
+def _compiled(paths: Sequence[str | os.PathLike[str]], user: Sequence[UserPipeline], records: Records) -> RuleSet:
     from huntbeam.transforms.sigma.compile import compile_documents
 
-    return compile_documents(found, user, records)
+    return compile_documents(documents(paths), user, records)
 
 
-def _key(found: Sequence[Document | RuleError], user: Sequence[UserPipeline], records: Records) -> str:
-    return uid.digest("s2", found, user, versions(), *marks(records))
+def _key(paths: Sequence[str | os.PathLike[str]], user: Sequence[UserPipeline], records: Records) -> str:
+    return uid.digest("s3", fingerprint(paths), user, versions(), *marks(records))
 
 
 def _read(file: Path) -> RuleSet | None:

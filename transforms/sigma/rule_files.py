@@ -5,13 +5,14 @@ Nothing is unpacked; sizes are bounded.
 
 from __future__ import annotations
 
+import hashlib
 import io
 import lzma
 import os
 import tarfile
 import zipfile
 import zlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import IO, NamedTuple
@@ -80,14 +81,22 @@ def stamp(paths: Iterable[str | os.PathLike[str]]) -> str:
 
     Raises UnusableError for a path that does not exist.
     """
-    return uid.digest("t1", [_stamps(os.fspath(path)) for path in paths])
+    return uid.digest("t1", [_described(os.fspath(path), _times) for path in paths])
 
 
-def _stamps(path: str) -> list[tuple[str, ...]]:
+def fingerprint(paths: Iterable[str | os.PathLike[str]]) -> str:
+    """A digest of the names of all files below paths and of what stands in them; in a bucket of sizes and times.
+
+    Archives stay unopened. Raises UnusableError for a path that does not exist.
+    """
+    return uid.digest("f1", [_described(os.fspath(path), _content) for path in paths])
+
+
+def _described(path: str, describe: Callable[[Path], tuple[str, ...]]) -> list[tuple[str, ...]]:
     if is_remote(path):
         return [(one.path, str(one.size), str(one.updated)) for one in _listed(path)]
     found = _below(Path(path)) if Path(path).is_dir() else [_existing(Path(path))]
-    return [(os.fsencode(file).hex(), *_times(file)) for file in found]
+    return [(os.fsencode(file).hex(), *describe(file)) for file in found]
 
 
 def _times(file: Path) -> tuple[str, ...]:
@@ -96,6 +105,14 @@ def _times(file: Path) -> tuple[str, ...]:
     except OSError:  # gone meanwhile, or a link to nowhere
         return ()
     return str(status.st_size), str(status.st_mtime_ns), str(status.st_ctime_ns)
+
+
+def _content(file: Path) -> tuple[str, ...]:
+    try:
+        with file.open("rb") as opened:
+            return (hashlib.file_digest(opened, "sha256").hexdigest(),)
+    except OSError:
+        return ()
 
 
 def _existing(path: Path) -> Path:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from zipfile import ZipFile, ZipInfo
 
 import pytest
 import yaml
@@ -95,6 +96,34 @@ def test_whatever_changes_is_compiled_again(
     assert len(counted) == 5
     assert [Path(one.rules[0].file).name for one in seen[:2]] == ["a.yml", "b.yml"]
     assert seen[0].digest == seen[1].digest  # of the texts; the names are in the messages
+
+
+def test_a_file_is_known_by_what_stands_in_it(tmp_path: Path, counted: list[int]) -> None:
+    file, kept, one = tmp_path / "a.zip", tmp_path / "cache", rule({"A": 1})
+    found = []
+    for number in (1, 2, 1):
+        with ZipFile(file, "w") as archive:
+            archive.writestr(ZipInfo("a.yml"), yaml.safe_dump({**rule({"A": number}), "id": one["id"]}))
+        os.utime(file, (1, 1))
+        found.append(Matcher(compiled([file], cache_dir=kept)).match(event({"A": 1})))
+    assert found == [[0], [], [0]]
+    assert len(counted) == 2
+
+
+def test_what_changes_while_it_is_compiled_is_not_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file, kept = tmp_path / "a.yml", tmp_path / "cache"
+    write(file, rule({"A": 1}))
+    real = compile.compile_documents
+
+    def meanwhile(*arguments: object) -> RuleSet:
+        write(file, rule({"A": 2}))
+        return real(*arguments)  # type: ignore[arg-type]  # passed on as they came
+
+    with monkeypatch.context() as patched:
+        patched.setattr(compile, "compile_documents", meanwhile)
+        compiled([file], cache_dir=kept)
+    assert not kept.exists()
+    assert Matcher(compiled([file], cache_dir=kept)).match(event({"A": 2})) == [0]
 
 
 def test_a_damaged_file_is_written_anew(tmp_path: Path, counted: list[int]) -> None:
