@@ -128,13 +128,14 @@ class _Head(msgspec.Struct, gc=False):
 
 
 class _Count:
-    """How often events of a kind came, and whether they are wanted."""
+    """How often events of a kind came, whether they are wanted, and become rows whatever rules find in them."""
 
-    __slots__ = ("events", "wanted")
+    __slots__ = ("events", "has_rows", "wanted")
 
-    def __init__(self, wanted: bool) -> None:
+    def __init__(self, wanted: bool, has_rows: bool) -> None:
         self.events = 0
         self.wanted = wanted
+        self.has_rows = has_rows
 
 
 _heads = msgspec.json.Decoder(_Head)
@@ -189,7 +190,7 @@ class Digest(Feeding):
         self._generation = 0
         self._detector: Detector | None = None
         self._counts: dict[tuple[Pair, bool], _Count] = {}
-        self._others = {wanted: _Count(wanted) for wanted in (False, True)}
+        self._others = {kind: _Count(*kind) for kind in ((False, False), (True, False), (True, True))}
         self._known: dict[Written, _Count] = {}  # what the fast path has met
         self._unwanted = 0
         self._mostly_wanted = False  # of the last block
@@ -247,11 +248,11 @@ class Digest(Feeding):
         ends = line_ends(block)
         # Where most is wanted, as with many rules, heads would be decoded in vain.
         heads = [None] * len(ends) if self._mostly_wanted else _decode_heads(block, ends)
-        start, before = block.start, self._unwanted
+        data, start, before = block.data, block.start, self._unwanted
         for head, end in zip(heads, ends, strict=True):
             count = self._recognize(head) if head is not None else None
             if count is None or count.wanted:
-                self._line(block, start, end, source, index)
+                self._line(bytes(data[start:end]), block, start, source, index)
             else:
                 self._unwanted += 1
                 count.events += 1
@@ -269,11 +270,10 @@ class Digest(Feeding):
             kind = head.SourceName or head.Provider, head.EventID, head.Channel
         return self._known.get(kind) or self._meet(kind)
 
-    def _line(self, block: Block, start: int, end: int, source: str, index: int) -> None:
+    def _line(self, line: bytes, block: Block, start: int, source: str, index: int) -> None:
         """A line that is wanted, or that the fast path does not understand: blank, broken, or of a rarer shape."""
-        line = bytes(block.data[start:end])
         if line and not line.isspace():
-            original = line if block.wide is None else block.original(start, end)
+            original = line if block.wide is None else block.original(start, start + len(line))
             self._record(line, original, source, index, block.position(start))
         else:
             self._tally("blank_lines")
@@ -287,7 +287,7 @@ class Digest(Feeding):
             kind = event.provider, event.event_id, event.channel
             count = self._known.get(kind) or self._count(*kind)
             if count.wanted:
-                self._take_up(event, source, index, position)
+                self._take_up(event, source, index, position, has_rows=count.has_rows)
             else:
                 self._unwanted += 1
             count.events += 1
@@ -298,11 +298,11 @@ class Digest(Feeding):
         except Exception as error:  # one record must never stop a run; the tests allow none of these
             self._refuse(internal(error), original, source, position, partition)
 
-    def _take_up(self, event: WinlogEvent, source: str, index: int, position: int | None) -> None:
+    def _take_up(self, event: WinlogEvent, source: str, index: int, position: int | None, *, has_rows: bool) -> None:
         if self._hosts and not any(h.match((event.host or "").lower()) for h in self._hosts):
             self._tally("outside_host")
             return
-        if self._is_sysmon(event.provider, event.event_id):
+        if has_rows:
             self._rekey(event, source, index, position)
         elif self._detector is not None:
             found = self._found(self._detector, event, defers=False)
@@ -387,15 +387,14 @@ class Digest(Feeding):
         return time is not None and (since is None or time >= since) and (until is None or time < until)
 
     def _count(self, provider: str | None, event_id: int, channel: str | None) -> _Count:
-        wanted = self._is_sysmon(provider, event_id) or (
-            self._detector is not None and self._detector.wants(provider, channel, event_id)
-        )
+        has_rows = self._is_sysmon(provider, event_id)
+        wanted = has_rows or (self._detector is not None and self._detector.wants(provider, channel, event_id))
         place = (provider, event_id), wanted
         count = self._counts.get(place)
         if count is None:
             if len(self._counts) >= PAIRS:
-                return self._others[wanted]
-            count = self._counts[place] = _Count(wanted)
+                return self._others[wanted, has_rows]
+            count = self._counts[place] = _Count(wanted, has_rows)
         return count
 
     def _meet(self, kind: Written) -> _Count | None:
