@@ -2,30 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from operator import attrgetter
 from typing import NamedTuple
 
 from huntbeam.transforms.sigma.leaves import Leaf, View, leaf
-from huntbeam.transforms.sigma.plan import ANYWHERE, All, Atom, Expression, Glob, Literal, Not, Number, Regex, Some
-from huntbeam.transforms.sigma.readings import fold
-from huntbeam.transforms.sigma.regex_shape import needle
+from huntbeam.transforms.sigma.plan import All, Atom, Expression, Glob, Literal, Not, Number, Regex, Some
 
-Found = set[int]  # the atoms that were looked up and are true
+Found = AbstractSet[int]  # the atoms that were looked up and are true
 Check = Callable[[Found, View], bool]
 
 _PRICE = {Regex: 8, Glob: 8}
 _by_price = attrgetter("price")
-
-
-def required(atom: Atom) -> Literal | None:
-    """A literal that is true whenever the atom is, for atoms that are not looked up themselves."""
-    text: str | None = None
-    if isinstance(atom, Regex):
-        text = needle(atom.pattern)
-    elif isinstance(atom, Glob):
-        text = max((part for part in atom.parts if isinstance(part, str)), key=len, default=None)
-    return Literal(atom.field, fold(text), ANYWHERE, False) if text and isinstance(atom, Regex | Glob) else None
 
 
 class _Part(NamedTuple):
@@ -36,11 +25,10 @@ class _Part(NamedTuple):
 class Builder:
     """Makes checks of the expressions of one rule set. Leaves are made once, however many rules share them.
 
-    `atoms` holds the set's atoms and, behind them, the literals that others require; `requires` says which of those an
-    atom needs to be true.
+    `requires` says which literal an atom needs to be true.
     """
 
-    def __init__(self, atoms: Mapping[int, Atom], requires: Mapping[int, int]) -> None:
+    def __init__(self, atoms: Sequence[Atom], requires: Mapping[int, int]) -> None:
         self._atoms = atoms
         self._requires = requires
         self._leaves: dict[int, Leaf] = {}

@@ -12,6 +12,7 @@ from huntbeam.transforms.sigma.correlations import asked, resolve
 from huntbeam.transforms.sigma.documents import Document
 from huntbeam.transforms.sigma.load import Loaded, Parsed, load, named, parse_all
 from huntbeam.transforms.sigma.plan import Rule, RuleError, RuleSet, Variant
+from huntbeam.transforms.sigma.prepare import prepared
 from huntbeam.transforms.sigma.records import Records, marks
 from huntbeam.transforms.sigma.user_pipelines import UserPipeline
 from huntbeam.transforms.sigma.variants import Compiler, Remark
@@ -54,7 +55,7 @@ def compile_loaded(loaded: Loaded, user: Sequence[UserPipeline] = (), records: R
     idle = [one for number, one in enumerate(loaded.filters) if number not in used]
     notes += [_told(one, Remark("UnusedFilter", "the filter is for none of the rules")) for one in idle]
     resolved = resolve(rules, compiler.atoms, loaded.correlations)
-    return RuleSet(
+    compiled = RuleSet(
         digest=uid.digest(
             "s1", [one.text for one in loaded.texts], [one.text for one in user], versions(), *marks(records)
         ),
@@ -64,6 +65,7 @@ def compile_loaded(loaded: Loaded, user: Sequence[UserPipeline] = (), records: R
         errors=_ordered([*errors, *resolved.errors]),
         notes=_ordered(notes),
     )
+    return prepared(compiled)
 
 
 def _unusable(parsed: Parsed, seen: dict[str, Parsed]) -> Remark | None:

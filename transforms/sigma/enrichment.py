@@ -28,6 +28,9 @@ def within(rules: RuleSet, there: AbstractSet[int]) -> RuleSet:
     errors: list[RuleError] = []
     notes: list[RuleError] = []
     for rule in rules.rules:
+        if not any(variant.context or variant.needs_context for variant in rule.variants):
+            kept.append(rule)  # most of them
+            continue
         variants = tuple(one for one in rule.variants if not one.needs_context or there & one.context.keys())
         told = list(dict.fromkeys(_told(rule, there)))
         (notes if variants else errors).extend(told)
@@ -45,9 +48,9 @@ def deferred(rules: RuleSet, enrich: AbstractSet[int]) -> RuleSet:
     replace = msgspec.structs.replace
     moved = []
     for rule in kept:
-        variants = (replace(one, condition=renumbered(one.condition, places)) for one in rule.variants)
+        variants = (replace(one, condition=renumbered(one.condition, places), needs=None) for one in rule.variants)
         moved.append(replace(rule, variants=tuple(variants)))
-    return replace(rules, rules=tuple(moved), atoms=tuple(rules.atoms[atom] for atom in found), notes=())
+    return replace(rules, rules=tuple(moved), atoms=tuple(rules.atoms[atom] for atom in found), notes=(), requires={})
 
 
 def wanted(rules: RuleSet) -> frozenset[int]:

@@ -26,7 +26,6 @@ from huntbeam.transforms.sigma.plan import (
     Reference,
     Regex,
     RuleSet,
-    Some,
     Variant,
 )
 from huntbeam.transforms.sigma.readings import fold
@@ -99,9 +98,18 @@ def holds(rules: RuleSet, rule: int, event: SigmaEvent) -> bool:
     view = View(event.fields)
     channel = fold(event.channel) if event.channel else None
     return any(
-        looks_at(variant, channel, event.event_id) and _made_true(rules.atoms, variant.condition, view) is not None
+        looks_at(variant, channel, event.event_id) and _is_true(rules.atoms, variant.condition, view)
         for variant in rules.rules[rule].variants
     )
+
+
+def _is_true(atoms: Sequence[Atom], expression: Expression, view: View) -> bool:
+    if isinstance(expression, int):
+        return _leaf(atoms[expression])(view)
+    if isinstance(expression, Not):
+        return not _is_true(atoms, expression.of, view)
+    truths = (_is_true(atoms, child, view) for child in expression.of)
+    return all(truths) if isinstance(expression, All) else any(truths)
 
 
 def _made_true(atoms: Sequence[Atom], expression: Expression, view: View) -> dict[str, Json] | None:
@@ -109,14 +117,17 @@ def _made_true(atoms: Sequence[Atom], expression: Expression, view: View) -> dic
     if isinstance(expression, int):
         return _fields(atoms[expression], view)
     if isinstance(expression, Not):
-        return {} if _made_true(atoms, expression.of, view) is None else None
-    found = [_made_true(atoms, child, view) for child in expression.of]
-    true = [fields for fields in found if fields is not None]
-    if isinstance(expression, Some) and not true:
-        return None
-    if isinstance(expression, All) and len(true) < len(found):
-        return None
-    return {name: value for fields in true for name, value in fields.items()}
+        return None if _is_true(atoms, expression.of, view) else {}
+    fields: dict[str, Json] = {}
+    needs_all = truth = isinstance(expression, All)
+    for child in expression.of:
+        found = _made_true(atoms, child, view)
+        if found is not None:
+            fields |= found
+            truth = True
+        elif needs_all:
+            return None
+    return fields if truth else None
 
 
 def _fields(atom: Atom, view: View) -> dict[str, Json] | None:

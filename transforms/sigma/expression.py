@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from operator import is_, itemgetter
 from typing import TypeVar
 
@@ -43,15 +43,21 @@ def _flat(children: Iterable[Expression], kind: type[All | Some]) -> list[Expres
     return list(flat)
 
 
-def atoms_of(expression: Expression) -> Iterator[int]:
-    """The atoms in it, each as often as it stands there."""
+def atoms_of(expression: Expression) -> list[int]:
+    """The atoms in it, in their order, each as often as it stands there."""
+    found: list[int] = []
+    _collect(expression, found)
+    return found
+
+
+def _collect(expression: Expression, found: list[int]) -> None:
     if isinstance(expression, int):
-        yield expression
+        found.append(expression)
     elif isinstance(expression, Not):
-        yield from atoms_of(expression.of)
+        _collect(expression.of, found)
     else:
         for child in expression.of:
-            yield from atoms_of(child)
+            _collect(child, found)
 
 
 def renumbered(expression: Expression, places: Mapping[int, int]) -> Expression:

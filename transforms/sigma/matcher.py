@@ -6,7 +6,6 @@ The scan of each field's value gives the set of true literals (scan.py).
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping
 from collections.abc import Set as AbstractSet
 from functools import partial
 from itertools import product
@@ -15,12 +14,14 @@ from typing import TypeVar
 
 from huntbeam.schemas.values import Json
 from huntbeam.transforms.sigma import explain
+from huntbeam.transforms.sigma.checks import Builder
 from huntbeam.transforms.sigma.events import SigmaEvent
-from huntbeam.transforms.sigma.expression import at_most, atoms_of, given
+from huntbeam.transforms.sigma.expression import at_most, atoms_of
 from huntbeam.transforms.sigma.fields import SYSMON_CHANNEL
-from huntbeam.transforms.sigma.plan import FALSE, WHOLE, Atom, Expression, Literal, Number, Reference, RuleSet, Variant
+from huntbeam.transforms.sigma.needs import Judge, channel_asked, id_asked
+from huntbeam.transforms.sigma.plan import Reference, RuleSet, Variant
 from huntbeam.transforms.sigma.readings import fold
-from huntbeam.transforms.sigma.source_rules import Shared, SourceRules
+from huntbeam.transforms.sigma.source_rules import Conditioned, SourceRules
 
 MET = 4_096  # spellings of channels, with ids
 
@@ -42,9 +43,8 @@ class Matcher:
     def __init__(self, rules: RuleSet, enrich: AbstractSet[int] = frozenset()) -> None:
         self.rules = rules
         self._enrich = enrich
-        self._shared = Shared(rules.atoms)
-        asked = {index: (_channel_asked(atom), _id_asked(atom)) for index, atom in enumerate(rules.atoms)}
-        self._asked = {index: kind for index, kind in asked.items() if kind != (None, None)}
+        self._judge = Judge(rules.atoms, rules.requires)
+        self._builder = Builder(rules.atoms, rules.requires)
         self._variants: dict[_Kind, list[tuple[int, Variant]]] = defaultdict(list)  # None: of any channel, any id
         for index, rule in enumerate(rules.rules):
             for variant in rule.variants:
@@ -102,13 +102,15 @@ class Matcher:
 
     def _named_ids(self) -> dict[str | None, frozenset[int]]:
         """For each channel that rules name, and for all others, the event ids that they tell apart there."""
-        ids: dict[str | None, set[int]] = {None: set()}
-        asked = self._asked
-        for channel, _ in (*asked.values(), *self._variants):
-            ids.setdefault(channel, set())
-        for (channel, event_id), variants in self._variants.items():
-            atoms = {atom for _, variant in variants for atom in atoms_of(variant.condition)}
-            found = {asked[atom][1] for atom in atoms & asked.keys()} | {event_id}
+        atoms = self.rules.atoms
+        several = {  # the others have in their conditions what they are for, and no more of it
+            kind: {atoms[atom] for _, one in variants if one.needs is None for atom in atoms_of(one.condition)}
+            for kind, variants in self._variants.items()
+        }
+        channels = {channel_asked(atom) for asked in several.values() for atom in asked}
+        ids: dict[str | None, set[int]] = {name: set() for name in (None, *channels, *(name for name, _ in several))}
+        for (channel, event_id), asked in several.items():
+            found = {id_asked(atom) for atom in asked} | {event_id}
             for name in ids if channel is None else (channel,):
                 ids[name].update(one for one in found if one is not None)
         if self._enrich:
@@ -116,47 +118,29 @@ class Matcher:
         return {name: frozenset(named) for name, named in ids.items()}
 
     def _build(self, channel: str | None, event_id: int | None) -> SourceRules:
-        known = partial(_known, self._asked, channel, event_id)
+        judge = self._judge
         is_enriched = channel == SYSMON_CHANNEL and event_id in self._enrich
-        conditions: list[tuple[int, Expression]] = []
+        conditions: list[Conditioned] = []
         deferred: set[int] = set()
         kinds = dict.fromkeys(product((channel, None), (event_id, None)))
         for rule, variant in (one for kind in kinds for one in self._variants.get(kind, ())):
             if variant.needs_context and not is_enriched:
                 continue
-            condition = given(variant.condition, known)
+            left = partial(judge.given, variant.condition, channel, event_id)
             fields = variant.context.get(event_id, ()) if is_enriched and event_id is not None else ()
             if fields:
-                condition = at_most(condition, partial(self._is_unknown, frozenset(fields)))
-            if condition != FALSE:
-                conditions.append((rule, condition))
+                left = partial(at_most, left(), partial(self._is_unknown, frozenset(fields)))
+            needs = judge.needs(left()) if fields or variant.needs is None else variant.needs
+            if needs.witnesses != ():  # else it can never hold
+                conditions.append(Conditioned(rule, left, needs))
                 deferred.update([rule] if fields else ())
-        return SourceRules(conditions, self._shared, frozenset(deferred))
+        return SourceRules(conditions, self.rules.atoms, self._builder, frozenset(deferred))
 
     def _is_unknown(self, fields: frozenset[str], index: int) -> bool:
         """Whether an atom asks for what is known with the context only; any value may be one of it."""
-        atom = self._shared.atoms[index]
+        atom = self.rules.atoms[index]
         return atom.field is None or atom.field in fields or (isinstance(atom, Reference) and atom.other in fields)
 
 
 def _or_any(named: tuple[T, ...] | None) -> tuple[T | None, ...]:
     return (None,) if named is None else named
-
-
-def _known(asked: Mapping[int, _Kind], channel: str | None, event_id: int | None, index: int) -> bool | None:
-    """The truth of an atom that asks for the kind of event; None: it asks for something else.
-
-    A channel or an id of None is one that no rule names.
-    """
-    kind = asked.get(index)
-    return None if kind is None else kind in ((channel, None), (None, event_id))
-
-
-def _channel_asked(atom: Atom) -> str | None:
-    is_channel = isinstance(atom, Literal) and atom.field == "Channel" and atom.at == WHOLE and not atom.cased
-    return atom.text if isinstance(atom, Literal) and is_channel and atom.text else None
-
-
-def _id_asked(atom: Atom) -> int | None:
-    is_id = isinstance(atom, Number) and atom.field == "EventID" and isinstance(atom.value, int)
-    return int(atom.value) if isinstance(atom, Number) and is_id else None

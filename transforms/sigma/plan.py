@@ -12,7 +12,7 @@ import msgspec
 from huntbeam.schemas.correlation import Correlation as Settings
 from huntbeam.schemas.errors import UnusableError
 
-HEAD = b"huntbeam-sigma\x04"  # the last byte counts the versions of the records below
+HEAD = b"huntbeam-sigma\x05"  # the last byte counts the versions of the records below
 
 WHOLE, START, END, ANYWHERE = "whole", "start", "end", "anywhere"
 RUN, ONE = 0, 1  # the wildcards of a Glob: any characters, exactly one
@@ -113,6 +113,13 @@ Expression: TypeAlias = int | All | Some | Not  # a number is the index of an at
 TRUE, FALSE = All(()), Some(())
 
 
+class Needs(msgspec.Struct, frozen=True, array_like=True):
+    """What a condition needs of an event, as far as it looks values up; see needs.py and prepare.py."""
+
+    atoms: tuple[int, ...]  # literals and numbers
+    witnesses: tuple[int, ...] | None  # of which one is true whenever the condition holds; None: it has none
+
+
 class Variant(msgspec.Struct, frozen=True, array_like=True):
     """A rule on one source of events."""
 
@@ -124,6 +131,7 @@ class Variant(msgspec.Struct, frozen=True, array_like=True):
     names: dict[str, tuple[str, ...]] = {}  # what correlations ask for and the source calls otherwise
     context: dict[int, tuple[str, ...]] = {}  # by Sysmon event id those that the context of the process gives
     needs_context: bool = False  # it cannot be true without
+    needs: Needs | None = None  # None: it is for several kinds of events, or nobody has looked
 
 
 class Rule(msgspec.Struct, frozen=True, array_like=True):
@@ -178,6 +186,7 @@ class RuleSet(msgspec.Struct, frozen=True):
     correlations: tuple[Correlation, ...] = ()
     errors: tuple[RuleError, ...] = ()
     notes: tuple[RuleError, ...] = ()
+    requires: dict[int, int] = {}  # by atom the literal that is true whenever it is
 
     def pack(self) -> bytes:
         """The bytes that are kept in a file or sent to workers."""

@@ -2,43 +2,66 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from functools import lru_cache
+from functools import cached_property, lru_cache
 
-from ahocorasick_rs import BytesAhoCorasick, Implementation
+from ahocorasick_rs import BytesAhoCorasick, Implementation, MatchKind
 
 from huntbeam.schemas.values import Json
 from huntbeam.transforms.sigma.plan import ANYWHERE, END, START, WHOLE, Literal, Number
 from huntbeam.transforms.sigma.readings import fold, number, texts
 
-SMALL = 500  # texts of an automaton that is made larger to be a quarter faster
+SMALL = 500  # texts of an automaton that is made larger to be a quarter faster, once it has seen
+WORTH = 10_000  # bytes for each of them: before, to make it takes longer than it saves
+FEW = 60  # texts that SIMD instructions look for ten times as fast, where it is enough to know whether any is there
+# In no UTF-8. Four texts that begin and end so keep the library from looking for three letters instead, which in some
+# telemetry are everywhere.
+_NOWHERE = tuple(bytes([byte]) * 4 for byte in (0xF8, 0xF9, 0xFA, 0xFB))
 AUTOMATA = 512  # kept: some hundred are in use, of some 50 kB each
-REMEMBERED = 1_024  # values of a field; telemetry repeats itself
-REMEMBERED_LENGTH = 512  # characters of one at most: attackers fill no more than 2 MB a field
-HEAD = 64  # characters by which a long text is found in another
+REMEMBERED_LENGTH = 2_048  # characters of a value at most; to hash a longer one takes too long
+ROOM = 512 * 1_024  # characters of a field's values that are remembered; telemetry repeats itself
+LEAST = 512  # that each counts for at least
 
 Found = tuple[frozenset[int], frozenset[int]]  # atoms that are true, and the checks that they call for
 NOTHING: Found = (frozenset(), frozenset())
 
 
 @lru_cache(maxsize=AUTOMATA)
-def _finder(texts: tuple[bytes, ...]) -> Callable[..., Sequence[tuple[int, int, int]]]:
+def _finder(texts: tuple[bytes, ...], large: bool) -> Callable[..., Sequence[tuple[int, int, int]]]:
     """Kinds of events share what their fields are asked for: the keywords of rules for any field stand in each."""
-    kind = Implementation.DFA if len(texts) <= SMALL else Implementation.ContiguousNFA
+    kind = Implementation.DFA if large else Implementation.ContiguousNFA
     return BytesAhoCorasick(texts, implementation=kind).find_matches_as_indexes
 
 
+@lru_cache(maxsize=AUTOMATA)
+def _sieve(texts: tuple[bytes, ...]) -> Callable[[bytes], Sequence[object]]:
+    """Finds one of a few texts at least, where there are any, but none that begins inside another."""
+    return BytesAhoCorasick((*texts, *_NOWHERE), matchkind=MatchKind.LeftmostFirst).find_matches_as_indexes
+
+
 class _Automaton:
-    """Several texts in UTF-8, each with its atom, looked for in one pass. Without texts it finds nothing."""
+    """Several texts in UTF-8, each with its atom, looked for in one pass.
+
+    It is made for the first text that it is to look in: most fields of most kinds of events never come.
+    """
 
     def __init__(self, atoms: Mapping[bytes, int]) -> None:
         self.atoms = list(atoms.values())
-        self.length = max(map(len, atoms), default=0)
-        self._find = _finder(tuple(atoms)) if atoms else None
+        self.length = max(map(len, atoms), default=0)  # 0: there are none, and nothing is to be looked for
+        self._texts = tuple(atoms)
+        self._find: Callable[..., Sequence[tuple[int, int, int]]] | None = None
+        self._left = 0  # bytes before another is made
 
     def find(self, text: bytes) -> Sequence[tuple[int, int, int]]:
         """The number of each text that is found, and where it begins and ends."""
-        return self._find(text, overlapping=True) if self._find is not None else ()
+        find = self._find
+        self._left -= len(text)
+        if find is None or self._left < 0:
+            is_first = find is None
+            find = self._find = _finder(self._texts, large=not is_first)
+            self._left = WORTH * len(self._texts) if is_first and len(self._texts) <= SMALL else sys.maxsize
+        return find(text, overlapping=True)
 
 
 def _utf8(text: str) -> bytes:
@@ -62,6 +85,8 @@ class _Texts:
         self._whole = by_place[WHOLE]
         self._longest = max(map(len, self._whole), default=-1)  # a long text takes longer to hash than to read
         self._anywhere, self._starts, self._ends = (_Automaton(by_place[place]) for place in (ANYWHERE, START, END))
+        has_others = self._any or self._twins or self._whole or self._starts.length or self._ends.length
+        self.only = self._anywhere if self._anywhere.length and not has_others else None
 
     def find(self, text: bytes) -> list[int]:
         """The atoms that are true of a text in UTF-8, some perhaps twice."""
@@ -89,6 +114,8 @@ class Scan:
 
     def __init__(self, atoms: Mapping[int, Literal | Number], calls: Mapping[int, Iterable[int]]) -> None:
         self.remembered: dict[str | int, Found] = {}  # what was looked up lately; booleans are no numbers here
+        self._room = ROOM
+        self._atoms = atoms
         self._calls = {atom: tuple(calls[atom]) for atom in atoms if atom in calls}
         literals = [(index, atom) for index, atom in atoms.items() if isinstance(atom, Literal)]
         self._folded = _Texts((index, atom) for index, atom in literals if not atom.cased)
@@ -98,26 +125,36 @@ class Scan:
         for index, atom in atoms.items():
             if isinstance(atom, Number):
                 self._numbers.setdefault(atom.value, []).append(index)
-        inner = all(literal.at == ANYWHERE and not literal.cased for _, literal in literals) and not self._numbers
-        self._overlap = max((len(literal.text) - 1 for _, literal in literals), default=0) if inner else None
+        self._only = self._folded.only if self._cased is None and not self._numbers else None
 
-    def beyond(self, text: str, known: Iterable[str]) -> Json:
-        """What is to be looked up of a text in which texts stand that have been: all, or what is before and behind."""
-        overlap = self._overlap
-        if overlap is not None:
-            for one in known:
-                at = text.find(one[:HEAD])  # to look for all of it takes as long as to scan
-                if at >= 0 and text.startswith(one, at):
-                    return [text[: at + overlap], text[max(at + len(one) - overlap, 0) :]]
-        return text
+    def may_call(self, text: str) -> bool:
+        """Whether a text may call for a check. One that calls for none need not be looked up where no other does."""
+        sieve = self._calling
+        return sieve is None or bool(sieve(_utf8(fold(text))))
+
+    @cached_property
+    def _calling(self) -> Callable[[bytes], Sequence[object]] | None:
+        """Finds texts of which one stands in every value that calls for a check; None: to look it up takes no longer.
+
+        What is cased, or has a place, is found where its letters are.
+        """
+        calling = [self._atoms[atom] for atom in self._calls]
+        texts = {_utf8(fold(one.text)) if isinstance(one, Literal) else b"" for one in calling}
+        return _sieve(tuple(sorted(texts))) if b"" not in texts and len(texts) <= FEW else None
 
     def look_up(self, value: Json) -> Found:
         """The atoms that are true of a value, and the checks that they call for. See `remembered` first."""
-        kind = value.__class__
-        found = self._found(value)
+        kind, only = value.__class__, self._only
+        if kind is str and only is not None and not only.find(_utf8(fold(value))):
+            found = NOTHING  # most times and numbers of processes, in as few steps
+        else:
+            found = self._found(value)
         if kind is int or (kind is str and len(value) <= REMEMBERED_LENGTH):
-            if len(self.remembered) >= REMEMBERED:
+            room = LEAST if kind is int else max(len(value), LEAST)
+            if room > self._room:
                 self.remembered.clear()
+                self._room = ROOM
+            self._room -= room
             self.remembered[value] = found
         return found
 

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from typing import Any
+from unittest.mock import patch
 
 import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
+from huntbeam.transforms.sigma import scan, source_rules
 from huntbeam.transforms.sigma.compile import compile_loaded
 from huntbeam.transforms.sigma.events import SECURITY, SYSMON, SigmaEvent
 from huntbeam.transforms.sigma.matcher import Matcher
@@ -54,11 +57,33 @@ def test_the_matcher_agrees_with_the_oracle(data: list[Data], found: list[SigmaE
     compared([{**one, "id": rule({})["id"]} for one in data], found)
 
 
+@settings(max_examples=examples(120), suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
+@given(
+    st.lists(making.rules(), min_size=1, max_size=3),
+    st.lists(making.events(), min_size=1, max_size=3),
+    st.integers(0, 3),
+)
+@example([rule({"A|contains": "a"}), EVERYWHERE], [event({"B": "cab", "A": ["cab", "b"], "C": "bab"})], 1)
+def test_it_agrees_whatever_is_long(data: list[Data], found: list[SigmaEvent], short: int) -> None:
+    with patch.object(source_rules, "REMEMBERED_LENGTH", short), patch.object(scan, "REMEMBERED_LENGTH", short):
+        compared([{**one, "id": rule({})["id"]} for one in data], found)
+
+
 @settings(max_examples=examples(80), suppress_health_check=[HealthCheck.too_slow])
 @given(st.lists(st.tuples(making.items(), making.items(keyword=True)), min_size=1, max_size=4), making.events())
 def test_each_item_by_itself_agrees_with_the_oracle(pairs: list[Any], found: SigmaEvent) -> None:
     singles = [dict([item]) for pair in pairs for item in pair]
     compared([rule({"selection": one, "condition": "selection"}, {"product": "windows"}) for one in singles], [found])
+
+
+@settings(max_examples=examples(60), suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
+@given(st.lists(making.rules(), min_size=1, max_size=3), st.lists(making.events(), min_size=1, max_size=4))
+def test_what_was_worked_out_before_changes_no_hit(data: list[Data], found: list[SigmaEvent]) -> None:
+    rules = ruleset(*({**one, "id": rule({})["id"]} for one in data))
+    bare = [replace(one, variants=tuple(replace(two, needs=None) for two in one.variants)) for one in rules.rules]
+    prepared, plain = Matcher(rules), Matcher(replace(rules, rules=tuple(bare), requires={}))
+    for one in found:
+        assert prepared.match(one) == plain.match(one)
 
 
 def rule_of(values: list[str]) -> Data:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from huntbeam.transforms.sigma.leaves import View, leaf
 from huntbeam.transforms.sigma.plan import ANYWHERE, END, START, WHOLE, Literal, Number
 from huntbeam.transforms.sigma.readings import fold
-from huntbeam.transforms.sigma.scan import REMEMBERED, Scan
+from huntbeam.transforms.sigma.scan import FEW, LEAST, REMEMBERED_LENGTH, ROOM, WORTH, Scan
 from tests.conftest import examples
 
 LETTERS = "aAbΣς"
@@ -52,32 +53,53 @@ def test_ends_are_ends() -> None:
     assert scan.look_up("xabx")[0] == set()
 
 
-words = st.text("abΣ", max_size=4)
+@settings(max_examples=examples(300))
+@given(st.lists(literals, unique=True, max_size=12), st.sets(st.integers(0, 11)), st.text(LETTERS, max_size=12))
+def test_what_may_not_call_calls_for_nothing(atoms: list[Literal], calling: set[int], value: str) -> None:
+    scan = Scan(dict(enumerate(atoms)), {atom: [atom] for atom in calling})
+    called = scan.look_up(value)[1]
+    assert scan.may_call(value) or not called
+    everywhere = {index for index, atom in enumerate(atoms) if atom.at == ANYWHERE and not atom.cased and atom.text}
+    if calling & set(range(len(atoms))) <= everywhere:
+        assert scan.may_call(value) == bool(called)
 
 
-@given(st.lists(words, min_size=1, max_size=5), st.text("abΣ", max_size=12), words, words, st.booleans())
-def test_what_stands_in_a_text_that_was_looked_up_is_not_looked_up_again(
-    wanted: list[str], inner: str, before: str, behind: str, at_the_end: bool
-) -> None:
-    literals = {index: Literal(None, fold(text), ANYWHERE, False) for index, text in enumerate(wanted)}
-    if at_the_end:
-        literals[len(wanted)] = Literal(None, fold(wanted[0]), END, False)
-    scan, whole = Scan(literals, {}), before + inner + behind
-    rest = scan.beyond(whole, ["no part", inner])
-    assert rest == whole if at_the_end else isinstance(rest, list)
-    parts = [*rest, inner] if isinstance(rest, list) else [rest, inner]
-    assert scan.look_up(parts)[0] == scan.look_up([whole, inner])[0]
+def test_what_is_not_sieved_may_call() -> None:
+    number, empty = Number("F", 1), Literal("F", "", ANYWHERE, False)
+    many = {atom: Literal("F", f"word {atom:03}", ANYWHERE, False) for atom in range(FEW + 1)}
+    assert Scan({0: number}, {0: [1]}).may_call("x")
+    assert Scan({0: empty}, {0: [1]}).may_call("x")
+    assert Scan(many, {atom: [1] for atom in many}).may_call("x")
+    assert not Scan(many, {atom: [1] for atom in range(FEW)}).may_call("word 060")
+    assert not Scan({0: number, 1: empty}, {}).may_call("1")
 
 
-def test_what_is_remembered_stays_bounded_and_right() -> None:
+@pytest.mark.parametrize("text", ["invoke-", "İnvoke-"])
+def test_texts_that_begin_alike_are_told_apart(text: str) -> None:
+    words = {atom: Literal("F", fold(f"{text}{atom:02}.ps1"), ANYWHERE, False) for atom in range(FEW)}
+    scan = Scan(words, {atom: [atom] for atom in words})
+    long = "".join(f"{text}{atom:02}.psm " for atom in range(FEW))
+    assert not scan.may_call(long * 50)
+    assert all(scan.may_call(f"{long}{text.upper()}{atom:02}.PS1") for atom in range(FEW))
+
+
+@pytest.mark.parametrize(("length", "kept"), [(20, ROOM // LEAST), (LEAST, ROOM // LEAST), (REMEMBERED_LENGTH, 256)])
+def test_what_is_remembered_stays_bounded_and_right(length: int, kept: int) -> None:
     scan = Scan({0: Literal("F", "7", END, False)}, {0: [5]})
-    for number in range(3 * REMEMBERED):
-        assert scan.look_up(f"value {number}")[0] == ({0} if number % 10 == 7 else set())
-    assert len(scan.remembered) <= REMEMBERED
+    for number in range(3 * kept):
+        assert scan.look_up(f"value {number}".rjust(length))[0] == ({0} if number % 10 == 7 else set())
+        assert len(scan.remembered) == number % kept + 1
     assert scan.look_up("x" * 100_000 + "7") == ({0}, {5})
-    assert len(max(map(str, scan.remembered), key=len)) < 100
+    assert len(max(map(str, scan.remembered), key=len)) == length
 
 
 def test_true_is_not_one() -> None:
     scan = Scan({0: Number("F", 1), 1: Literal("F", "true", WHOLE, False)}, {})
     assert [scan.look_up(value)[0] for value in (1, True, 1.0, "1")] == [{0}, {1}, {0}, {0}]
+
+
+def test_an_automaton_that_is_made_anew_finds_the_same() -> None:
+    words = {atom: Literal("F", f"word {atom}", ANYWHERE, False) for atom in range(3)}
+    scan, text = Scan(words, {}), "a word 1, " + "x" * REMEMBERED_LENGTH
+    times = 3 * WORTH * len(words) // len(text)
+    assert {scan.look_up(text)[0] for _ in range(times)} == {frozenset((1,))}
