@@ -1,27 +1,32 @@
 """The parsed event, and one function for each shape in which Windows events arrive.
 
 A shape function takes the decoded envelope and says where host, channel, provider, ids, time and event data stand.
-What cannot be used raises RecordError. The event data stays undecoded until a step asks for it.
+What cannot be used raises RecordError.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import Any
 
 import msgspec
 
+from huntbeam.schemas import envelope as envelopes
 from huntbeam.schemas.dead_letter import RecordError
+from huntbeam.schemas.envelope import (
+    FLAT_ENVELOPE,
+    NULL,
+    NXLOG_ENVELOPE,
+    STEP,
+    UNREADABLE,
+    Envelope,
+    Winlog,
+    decode_part,
+    mend,
+)
 from huntbeam.schemas.values import GUID_LENGTHS, Json, canonical, integer, text
 
-STEP = "parse"
 DEPTH = 3  # envelopes inside envelopes: an export of a forwarder's record is two
-
-Decoded = TypeVar("Decoded")
-
-_NULL = msgspec.Raw(b"null")
-_UNREADABLE = (msgspec.MsgspecError, UnicodeDecodeError)
 
 
 class WinlogEvent(msgspec.Struct, frozen=True):
@@ -31,25 +36,41 @@ class WinlogEvent(msgspec.Struct, frozen=True):
     channel: str | None
     provider: str | None
     event_id: int
-    record_id: int | str | None
-    time: str | int | None  # the record's own, as written
-    event_data: msgspec.Raw  # JSON object; the whole record where the fields stand at its top level
+    written_id: Json  # the record's number, as it stands
+    written_time: Json  # the record's own
+    event_data: Any  # as decoded, or undecoded; the whole record where the fields stand at its top level
     flat: bool
     raw: bytes
     envelope: Envelope | None = None  # of the record itself, for the steps that ask for more (schemas/winlog_more.py)
 
+    @property
+    def record_id(self) -> int | str | None:
+        """The number of the record in its log; null without one."""
+        number = integer(self.written_id)
+        return number if number is not None else text(self.written_id)
+
+    @property
+    def time(self) -> str | int | None:
+        """The record's own time, as written."""
+        written = self.written_time
+        return written if isinstance(written, int) and not isinstance(written, bool) else text(written)
+
     def data(self) -> dict[str, Json]:
         """The event data as it stands, without the envelope's fields. Raises RecordError where there is none."""
+        found = self.event_data
         try:
-            fields: dict[str, Json] | None = decode_part(_decode_data, self.event_data)
+            if isinstance(found, msgspec.Raw):
+                found = decode_part(_decode_data, found)
+            elif found is not None and not isinstance(found, dict):
+                found = msgspec.convert(found, _Data)
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
             raise RecordError(STEP, "InvalidEventData", "the event data is no JSON object") from error
-        if not fields:
+        if not found:
             raise RecordError(STEP, "NoEventData", "the record has no event data")
         if not self.flat:
-            return fields
-        envelope = NXLOG_ENVELOPE if "SourceModuleType" in fields else FLAT_ENVELOPE
-        return {k: v for k, v in fields.items() if k not in envelope}
+            return dict(found)  # who asks may write into it
+        envelope = NXLOG_ENVELOPE if "SourceModuleType" in found else FLAT_ENVELOPE
+        return {k: v for k, v in found.items() if k not in envelope}
 
     def process_id_in_message(self) -> str | None:
         """The process id that NXLog drops from the fields, since its own has the same name; the text still has it."""
@@ -78,80 +99,17 @@ class _Message(msgspec.Struct):
 
 _decode_message = msgspec.json.Decoder(_Message).decode
 _PROCESS_ID = re.compile(r"^ProcessId: (\d{1,10})\r?$", re.MULTILINE | re.ASCII)
-
-
-class Winlog(msgspec.Struct):
-    """What Winlogbeat 7 and 8 keep below `winlog`."""
-
-    provider_name: Any = None
-    event_id: Any = None
-    channel: Any = None
-    computer_name: Any = None
-    record_id: Any = None
-    event_data: msgspec.Raw = _NULL
-    user_data: msgspec.Raw = _NULL
-
-
-class Envelope(msgspec.Struct):
-    """Every field by which a shape is told, of all shapes; msgspec skips the rest of the record unread."""
-
-    timestamp: Any = msgspec.field(default=None, name="@timestamp")
-    winlog: Winlog | None = None  # Winlogbeat 7 and 8
-    event_id: Any = None  # Winlogbeat 6, from here
-    source_name: Any = None
-    log_name: Any = None
-    computer_name: Any = None
-    record_number: Any = None
-    event_data: msgspec.Raw = _NULL
-    EventID: Any = None  # flat shapes, from here
-    SourceName: Any = None
-    Provider: Any = None
-    Channel: Any = None
-    Hostname: Any = None
-    Computer: Any = None
-    RecordNumber: Any = None
-    EventRecordID: Any = None
-    TimeCreated: Any = None
-    EventTime: Any = None
-    Event: msgspec.Raw = _NULL  # EVTX converters
-    source: msgspec.Raw = msgspec.field(default=_NULL, name="_source")  # Elasticsearch exports
-    message: msgspec.Raw = _NULL  # forwarders that nest the record as text
-    Message: msgspec.Raw = _NULL  # by these no shape is told
-    user_data: msgspec.Raw = _NULL
-    log: msgspec.Raw = _NULL
-    level: Any = None
-    Level: Any = None
-    Severity: Any = None
-
-
-class _OddEnvelope(Envelope):
-    """One whose `winlog` is no object, which says nothing of a shape."""
-
-    winlog: Any = None
-
-
-# Fields of the flat shapes' envelope: NXLog, Logstash, PowerShell's TimeCreated export and the Azure array.
-_FLAT_ENVELOPE = """
-    @timestamp @version @metadata AccountName AccountType ActivityID Category Channel Computer Domain
-    ERROR_EVT_UNRESOLVED EventCategory EventData EventID EventReceivedTime EventRecordID EventSourceName EventTime
-    ExecutionProcessID Hostname Keywords Level Message Opcode OpcodeValue Provider ProviderGuid
-    RecordNumber RelatedActivityID Severity SeverityValue SourceModuleName SourceModuleType SourceName Task
-    ThreadID TimeCreated TimeGenerated UserID Version agent beat ecs event fields file host input kafka log message
-    offset path port tags topic type
-"""
-FLAT_ENVELOPE = frozenset(_FLAT_ENVELOPE.split())
-# NXLog's own type and service pid, under names that registry events and Security 5156 have elsewhere.
-NXLOG_ENVELOPE = FLAT_ENVELOPE | {"EventType", "ProcessID"}
-
-_decode_envelope = msgspec.json.Decoder(Envelope).decode
-_decode_odd_envelope = msgspec.json.Decoder(_OddEnvelope).decode
-_decode_data = msgspec.json.Decoder(dict[str, Any] | None).decode
+_Data = dict[str, Any] | None
+_decode_data = msgspec.json.Decoder(_Data).decode
 
 
 def parse_record(raw: bytes) -> WinlogEvent:
     """One record, of any shape. Raises RecordError for what is no event."""
     try:
-        return _parse(raw, raw, DEPTH)
+        try:
+            return _shaped(envelopes.decode(raw), raw, raw, DEPTH)
+        except (RecordError, RecursionError, *UNREADABLE):
+            return _parse(raw, raw, DEPTH)  # few need as much
     except RecursionError as error:
         raise RecordError(STEP, "InvalidJson", "not valid JSON: nested too deeply") from error
 
@@ -159,59 +117,38 @@ def parse_record(raw: bytes) -> WinlogEvent:
 def _parse(raw: bytes, record: bytes, depth: int) -> WinlogEvent:
     """Few records need mending, and to look for it takes as long as to decode: those that fail are mended."""
     try:
-        return _shaped(raw, record, depth)
-    except (RecordError, *_UNREADABLE):
+        return _shaped(envelopes.decode_leniently(record), record, raw, depth)
+    except (RecordError, *UNREADABLE):
         mended = mend(record)
         if mended == record:
             raise
-        return _shaped(raw, mended, depth)
+        return _shaped(envelopes.decode_leniently(mended), mended, raw, depth)
 
 
-def _shaped(raw: bytes, record: bytes, depth: int) -> WinlogEvent:
-    envelope = _decode(record)
-    for shape in (winlogbeat7, winlogbeat6, flat, evtx):
-        event = shape(envelope, record, raw)
-        if event is not None:
-            return event
+def _shaped(envelope: Envelope, record: bytes, raw: bytes, depth: int) -> WinlogEvent:
+    event = winlogbeat7(envelope, raw) or winlogbeat6(envelope, raw)
+    if event is None:
+        event = flat(envelope, record, raw) or evtx(envelope, raw)
+    if event is not None:
+        return event
     inner = nested(envelope, record) if depth else None
     if inner is None:
         raise RecordError(STEP, "UnknownShape", "the record has no event id in any known place")
     return _parse(raw, inner, depth - 1)
 
 
-def decode_part(decode: Callable[[bytes | msgspec.Raw], Decoded], part: msgspec.Raw) -> Decoded:
-    """A part of a record that was left undecoded, mended where it has to be. Raises as msgspec does."""
-    try:
-        return decode(part)
-    except _UNREADABLE:
-        return decode(mend(bytes(part)))
-
-
-def _decode(record: bytes) -> Envelope:
-    try:
-        try:
-            return _decode_envelope(record)
-        except msgspec.ValidationError:
-            return _decode_odd_envelope(record)
-    except msgspec.MsgspecError as error:
-        if isinstance(error, msgspec.ValidationError) and not record.lstrip().startswith(b"{"):
-            raise RecordError(STEP, "NotAnObject", "the record is JSON, but no object") from error
-        # msgspec's messages name the fault and the byte, never content
-        raise RecordError(STEP, "InvalidJson", f"not valid JSON: {error}") from error
-
-
-def winlogbeat7(envelope: Envelope, _record: bytes, raw: bytes) -> WinlogEvent | None:
+def winlogbeat7(envelope: Envelope, raw: bytes) -> WinlogEvent | None:
     """Winlogbeat 7 and 8: everything below `winlog`; the ids are numbers or text."""
     winlog = envelope.winlog
     if not isinstance(winlog, Winlog) or winlog.event_id is None:
         return None
     return WinlogEvent(
-        host=text(winlog.computer_name),
-        channel=text(winlog.channel),
-        provider=text(winlog.provider_name),
+        host=winlog.computer_name or None,
+        channel=winlog.channel or None,
+        provider=winlog.provider_name or None,
         event_id=_event_id(winlog.event_id),
-        record_id=_record_id(winlog.record_id),
-        time=_own_time(envelope.timestamp),
+        written_id=winlog.record_id,
+        written_time=envelope.timestamp,
         event_data=winlog.event_data,
         flat=False,
         raw=raw,
@@ -219,17 +156,17 @@ def winlogbeat7(envelope: Envelope, _record: bytes, raw: bytes) -> WinlogEvent |
     )
 
 
-def winlogbeat6(envelope: Envelope, _record: bytes, raw: bytes) -> WinlogEvent | None:
+def winlogbeat6(envelope: Envelope, raw: bytes) -> WinlogEvent | None:
     """Winlogbeat 6: at the top level; `host.name` and `beat.hostname` would be the collector."""
     if envelope.event_id is None:
         return None
     return WinlogEvent(
-        host=text(envelope.computer_name),
-        channel=text(envelope.log_name),
-        provider=text(envelope.source_name),
+        host=envelope.computer_name or None,
+        channel=envelope.log_name or None,
+        provider=envelope.source_name or None,
         event_id=_event_id(envelope.event_id),
-        record_id=_record_id(envelope.record_number),
-        time=_own_time(envelope.timestamp),
+        written_id=envelope.record_number,
+        written_time=envelope.timestamp,
         event_data=envelope.event_data,
         flat=False,
         raw=raw,
@@ -242,12 +179,12 @@ def flat(envelope: Envelope, record: bytes, raw: bytes) -> WinlogEvent | None:
     if envelope.EventID is None:
         return None
     return WinlogEvent(
-        host=text(envelope.Hostname) or text(envelope.Computer),
-        channel=text(envelope.Channel),
-        provider=text(envelope.SourceName) or text(envelope.Provider),
+        host=envelope.Hostname or envelope.Computer or None,
+        channel=envelope.Channel or None,
+        provider=envelope.SourceName or envelope.Provider or None,
         event_id=_event_id(envelope.EventID),
-        record_id=_record_id(envelope.RecordNumber, envelope.EventRecordID),
-        time=_own_time(envelope.timestamp, envelope.TimeCreated, envelope.EventTime),
+        written_id=_first(envelope.RecordNumber, envelope.EventRecordID),
+        written_time=_first(envelope.timestamp, envelope.TimeCreated, envelope.EventTime),
         event_data=msgspec.Raw(record),
         flat=True,
         raw=raw,
@@ -279,14 +216,14 @@ class _System(msgspec.Struct):
 
 class _Event(msgspec.Struct):
     System: _System | None = None
-    EventData: msgspec.Raw = _NULL
+    EventData: msgspec.Raw = NULL
 
 
 _decode_event = msgspec.json.Decoder(_Event | None).decode
 _decode_elements = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 
 
-def evtx(envelope: Envelope, _record: bytes, raw: bytes) -> WinlogEvent | None:
+def evtx(envelope: Envelope, raw: bytes) -> WinlogEvent | None:
     """What EVTX converters write: `Event.System` and `Event.EventData`, attributes below `#attributes`."""
     try:
         event = _decode_event(envelope.Event)
@@ -301,8 +238,8 @@ def evtx(envelope: Envelope, _record: bytes, raw: bytes) -> WinlogEvent | None:
         channel=text(system.Channel),
         provider=text(system.Provider.attributes.name),
         event_id=_event_id(event_id),
-        record_id=_record_id(system.EventRecordID),
-        time=_own_time(system.TimeCreated.attributes.system_time),
+        written_id=system.EventRecordID,
+        written_time=system.TimeCreated.attributes.system_time,
         event_data=_named(event.EventData),
         flat=False,
         raw=raw,
@@ -314,11 +251,11 @@ def _named(event_data: msgspec.Raw) -> msgspec.Raw:
     """The fields of EventData. What has no name is none: its attributes, its own text, the values of a bare `Data`."""
     raw = bytes(event_data)
     if raw.startswith(b'"'):
-        return _NULL
+        return NULL
     if not raw.startswith(b"{") or (b'"#' not in raw and b'"Data"' not in raw):
         return event_data
     elements = _decode_elements(raw)
-    bare = bytes(elements.get("Data", _NULL)).startswith((b"{", b"["))
+    bare = bytes(elements.get("Data", NULL)).startswith((b"{", b"["))
     return msgspec.Raw(
         msgspec.json.encode({k: v for k, v in elements.items() if not k.startswith("#") and not (bare and k == "Data")})
     )
@@ -354,37 +291,11 @@ def _undotted(record: bytes) -> bytes | None:
 
 
 def _event_id(value: Json) -> int:
-    number = integer(value)
+    number: int | None = value if value.__class__ is int and 0 <= value <= 0xFFFF else integer(value)
     if number is None:
         raise RecordError(STEP, "InvalidEventId", "the event id is no number")
     return number
 
 
-def _record_id(value: Json, other: Json = None) -> int | str | None:
-    value = other if value is None else value
-    number = integer(value)
-    return number if number is not None else text(value)
-
-
-def _own_time(value: Json, second: Json = None, third: Json = None) -> str | int | None:
-    if value is None:
-        value = third if second is None else second
-    return value if isinstance(value, int) and not isinstance(value, bool) else text(value)
-
-
-_SURROGATE = re.compile(rb"\\u[dD]")
-_ESCAPE = re.compile(
-    rb"\\(?:u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}|(u[dD][89a-fA-F][0-9a-fA-F]{2})|.)", re.DOTALL
-)
-
-
-def mend(record: bytes) -> bytes:
-    """The record in valid UTF-8: foreign bytes and lone surrogates, which JSON can carry, become U+FFFD."""
-    if not record.isascii():
-        try:
-            record.decode("utf-8")
-        except UnicodeDecodeError:
-            record = record.decode("utf-8", "replace").encode("utf-8")
-    if _SURROGATE.search(record) is not None:  # thrice as fast as `in`: Windows' paths are full of backslashes
-        return _ESCAPE.sub(lambda escape: b"\\ufffd" if escape[1] else escape[0], record)
-    return record
+def _first(*values: Json) -> Json:
+    return next((value for value in values if value is not None), None)

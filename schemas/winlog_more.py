@@ -6,8 +6,9 @@ from typing import NamedTuple
 
 import msgspec
 
+from huntbeam.schemas.envelope import NULL, Winlog, decode_part
 from huntbeam.schemas.values import Json
-from huntbeam.schemas.winlog import Winlog, WinlogEvent, decode_part
+from huntbeam.schemas.winlog import WinlogEvent
 
 
 class More(NamedTuple):
@@ -45,6 +46,8 @@ def more(event: WinlogEvent) -> More:
 
 
 def _read(raw: msgspec.Raw) -> Json:
+    if raw is NULL:
+        return None
     try:
         return decode_part(msgspec.json.decode, raw)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):

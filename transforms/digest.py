@@ -215,10 +215,8 @@ class Digest(Feeding):
         count = self._recognize(head) if head is not None else None
         if count is not None and not count.wanted:
             count.events += 1
-        elif raw and not raw.isspace():
-            self._record(without_bom(raw), raw, source, index, position, partition)
         else:
-            self._tally("blank_lines")
+            self._record(without_bom(raw), raw, source, index, position, partition)
 
     def size(self) -> int:
         """How many rows take() would give."""
@@ -251,8 +249,10 @@ class Digest(Feeding):
         data, start, before = block.data, block.start, self._unwanted
         for head, end in zip(heads, ends, strict=True):
             count = self._recognize(head) if head is not None else None
-            if count is None or count.wanted:
-                self._line(bytes(data[start:end]), block, start, source, index)
+            if count is None or count.wanted:  # or it is blank, broken, or of a rarer shape
+                line = bytes(data[start:end])
+                original = line if block.wide is None else block.original(start, end)
+                self._record(line, original, source, index, block.position(start))
             else:
                 self._unwanted += 1
                 count.events += 1
@@ -268,15 +268,7 @@ class Digest(Feeding):
             kind = head.source_name, head.event_id, head.log_name
         else:
             kind = head.SourceName or head.Provider, head.EventID, head.Channel
-        return self._known.get(kind) or self._meet(kind)
-
-    def _line(self, line: bytes, block: Block, start: int, source: str, index: int) -> None:
-        """A line that is wanted, or that the fast path does not understand: blank, broken, or of a rarer shape."""
-        if line and not line.isspace():
-            original = line if block.wide is None else block.original(start, start + len(line))
-            self._record(line, original, source, index, block.position(start))
-        else:
-            self._tally("blank_lines")
+        return self._known.get(kind) or self._meet_written(kind)
 
     def _record(
         self, raw: bytes, original: bytes, source: str, index: int, position: int | None, partition: int | None = None
@@ -285,14 +277,17 @@ class Digest(Feeding):
         try:
             event = parse_record(raw)
             kind = event.provider, event.event_id, event.channel
-            count = self._known.get(kind) or self._count(*kind)
+            count = self._known.get(kind) or self._meet(kind, self._count(*kind))
             if count.wanted:
                 self._take_up(event, source, index, position, has_rows=count.has_rows)
             else:
                 self._unwanted += 1
             count.events += 1
         except RecordError as error:
-            self._refuse(error, original, source, position, partition)
+            if raw and not raw.isspace():
+                self._refuse(error, original, source, position, partition)
+            else:
+                self._tally("blank_lines")
         except RecursionError:
             self._refuse(_nested_too_deeply(), original, source, position, partition)
         except Exception as error:  # one record must never stop a run; the tests allow none of these
@@ -397,12 +392,12 @@ class Digest(Feeding):
             count = self._counts[place] = _Count(wanted, has_rows)
         return count
 
-    def _meet(self, kind: Written) -> _Count | None:
+    def _meet_written(self, kind: Written) -> _Count | None:
         """The count of a kind as a record writes it; None for an event id that is no number, which is refused."""
         provider, event_id = kind[0] or None, integer(kind[1])
-        if event_id is None:
-            return None
-        count = self._count(provider, event_id, kind[2] or None)
+        return None if event_id is None else self._meet(kind, self._count(provider, event_id, kind[2] or None))
+
+    def _meet(self, kind: Written, count: _Count) -> _Count:
         if len(self._known) < SPELLINGS:
             self._known[kind] = count
         return count

@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from huntbeam.schemas.dead_letter import RecordError
-from huntbeam.schemas.winlog import NXLOG_ENVELOPE, identifying, mend, parse_record
+from huntbeam.schemas.envelope import NXLOG_ENVELOPE, mend
+from huntbeam.schemas.winlog import identifying, parse_record
 from tests.events import (
     CHANNEL,
     COLLECTOR,

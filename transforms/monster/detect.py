@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-import msgspec
-
 from huntbeam.schemas.clock import EventTime
 from huntbeam.schemas.monster import MonsterEvent
 from huntbeam.schemas.winlog import WinlogEvent
@@ -53,9 +51,9 @@ def as_winlog(event: MonsterEvent) -> WinlogEvent:
         channel=CHANNEL,
         provider=CHANNEL,
         event_id=event.EventID,
-        record_id=None,
-        time=event.time,
-        event_data=msgspec.Raw(msgspec.json.encode(sigma_fields(event))),
+        written_id=None,
+        written_time=event.time,
+        event_data=sigma_fields(event),
         flat=False,
         raw=b"{}",
     )

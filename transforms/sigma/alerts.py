@@ -184,7 +184,7 @@ def with_context(event: SigmaEvent, context: Mapping[str, Json]) -> SigmaEvent:
     """An event with the fields that it gets from its process's context; what it has itself it keeps."""
     given = {name: context[name] for name in context_fields(event.event_id) & context.keys()}
     kept = {name: value for name, value in event.fields.items() if value is not None}
-    return msgspec.structs.replace(event, fields={**event.fields, **given, **kept})
+    return msgspec.structs.replace(event, fields={**event.fields, **given, **kept}, envelope=0)
 
 
 def _data(event: WinlogEvent) -> dict[str, Json]:

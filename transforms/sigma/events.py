@@ -13,8 +13,10 @@ SYSMON = "Microsoft-Windows-Sysmon/Operational"
 SECURITY = "Security"
 POWERSHELL = "Microsoft-Windows-PowerShell/Operational"
 
+ENVELOPE = 4  # fields, which data may have themselves
+
 # Where every event has named data that say all; elsewhere rules also ask for what the envelope has.
-_NAMED = frozenset(name.lower() for name in (SYSMON, SECURITY, POWERSHELL))
+_NAMED = frozenset(name for known in (SYSMON, SECURITY, POWERSHELL) for name in (known, known.lower()))
 
 # Shapes that lose the channel keep the provider.
 _CHANNELS = {
@@ -37,6 +39,7 @@ class SigmaEvent(msgspec.Struct, frozen=True):
     channel: str | None
     event_id: int
     fields: dict[str, Json]
+    envelope: int = 0  # of the fields so many at the end are the envelope's, the same in many events
 
 
 def sigma_event(event: WinlogEvent) -> SigmaEvent:
@@ -45,16 +48,18 @@ def sigma_event(event: WinlogEvent) -> SigmaEvent:
         fields = event.data()
     except RecordError:
         fields = {}
-    channel = channel_of(event.provider, event.channel)
-    if not fields or channel is None or channel.lower() not in _NAMED:
+    channel = event.channel or channel_of(event.provider, None)
+    if not fields or (channel not in _NAMED and (channel or "").lower() not in _NAMED):
         fields = _with_the_rest(event, fields)
     if "EventTypeOrignal" in fields:  # NXLog renames (and misspells) what its own EventType hides
         fields["EventType"] = fields.pop("EventTypeOrignal")
+    own = len(fields)
     fields["Computer"] = event.host
     fields["Channel"] = channel
     fields["Provider_Name"] = event.provider
     fields["EventID"] = event.event_id
-    return SigmaEvent(event.provider, channel, event.event_id, fields)
+    envelope = len(fields) - own
+    return SigmaEvent(event.provider, channel, event.event_id, fields, envelope if envelope == ENVELOPE else 0)
 
 
 def channel_of(provider: str | None, channel: str | None) -> str | None:

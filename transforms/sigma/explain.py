@@ -121,6 +121,8 @@ def _made_true(atoms: Sequence[Atom], expression: Expression, view: View) -> dic
     fields: dict[str, Json] = {}
     needs_all = truth = isinstance(expression, All)
     for child in expression.of:
+        if truth and not needs_all and isinstance(child, int) and fields.keys() >= _names(atoms[child]):
+            continue  # most are many texts for one field
         found = _made_true(atoms, child, view)
         if found is not None:
             fields |= found
@@ -136,8 +138,11 @@ def _fields(atom: Atom, view: View) -> dict[str, Json] | None:
     if atom.field is None:
         test = _leaf(atom)
         return {name: value for name, value in view.fields.items() if test(View({name: value}))}
-    names = (atom.field, atom.other) if isinstance(atom, Reference) else (atom.field,)
-    return {name: view.fields.get(name) for name in names}
+    return {name: view.fields.get(name) for name in _names(atom) if name is not None}
+
+
+def _names(atom: Atom) -> set[str | None]:
+    return {atom.field, atom.other} if isinstance(atom, Reference) else {atom.field}
 
 
 @lru_cache(maxsize=1_024)

@@ -21,8 +21,6 @@ from huntbeam.transforms.correlation.known import FixedCorrelations
 from huntbeam.transforms.sigma.alerts import Detector
 from huntbeam.transforms.sigma.enrichment import within
 from huntbeam.transforms.sigma.plan import RuleSet
-from huntbeam.transforms.sigma.renewal import renewed
-from huntbeam.transforms.sigma.rule_files import stamp
 from huntbeam.transforms.sigma.verdicts import refusal, running
 from huntbeam.transforms.sigma.watch import Watch
 
@@ -98,6 +96,8 @@ class RulesInForce:
         if self._seen == before:
             return
         try:
+            from huntbeam.transforms.sigma.renewal import renewed  # most runs end before they need it
+
             rules = within(renewed(watch), watch.enrich)
             reason = refusal(rules, strict=watch.strict, before=self._now.rules) or _too_deep(rules, watch)
         except UnusableError as error:
@@ -110,6 +110,8 @@ class RulesInForce:
     def _settled(self, watch: Watch) -> str:
         """The stamp of the files once it stays the same; the wait is short, and so is the number of waits."""
         files = (*watch.paths, *watch.pipelines)
+        from huntbeam.transforms.sigma.rule_files import stamp
+
         found = stamp(files)
         for _ in range(_TRIES if found != self._seen else 0):
             time.sleep(min(_SETTLES, watch.every / 4))

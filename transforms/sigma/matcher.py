@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Set as AbstractSet
 from functools import partial
-from itertools import product
+from itertools import islice, product
 from threading import Lock
 from typing import TypeVar
 
@@ -21,13 +21,16 @@ from huntbeam.transforms.sigma.fields import SYSMON_CHANNEL
 from huntbeam.transforms.sigma.needs import Judge, channel_asked, id_asked
 from huntbeam.transforms.sigma.plan import Reference, RuleSet, Variant
 from huntbeam.transforms.sigma.readings import fold
+from huntbeam.transforms.sigma.scan import Found
 from huntbeam.transforms.sigma.source_rules import Conditioned, SourceRules
 
-MET = 4_096  # spellings of channels, with ids
+MET = 8_192  # envelopes of events: hosts, channels and ids
+LONGEST = 256  # characters of a host, a channel and a provider that are remembered
 
 T = TypeVar("T")
 
 _Kind = tuple[str | None, int | None]  # a channel, folded, and an event id
+_Envelope = tuple[str | None, str | None, str | None, int]  # host, channel, provider and event id as they are written
 
 
 class Matcher:
@@ -52,12 +55,26 @@ class Matcher:
                     self._variants[kind].append((index, variant))
         self._ids = self._named_ids()
         self._sources: dict[_Kind, SourceRules] = {}
-        self._met: dict[_Kind, SourceRules] = {}  # by what events call themselves
+        self._met: dict[_Envelope, tuple[SourceRules, Found]] = {}
         self._building = Lock()
 
     def match(self, event: SigmaEvent) -> list[int]:
         """The indices of the rules that match, ascending; of the deferred ones those that still can."""
-        return self._source(event.channel, event.event_id).match(event.fields)
+        fields = event.fields
+        if not event.envelope:
+            return self._source(event.channel, event.event_id).match(fields)
+        envelope = fields["Computer"], event.channel, event.provider, event.event_id
+        source, found = self._met.get(envelope) or self._meet(envelope, event)
+        return source.match(fields, event.envelope, found)
+
+    def _meet(self, envelope: _Envelope, event: SigmaEvent) -> tuple[SourceRules, Found]:
+        source = self._source(event.channel, event.event_id)
+        met = source, source.found(dict(islice(event.fields.items(), len(event.fields) - event.envelope, None)))
+        if sum(len(one or "") for one in envelope[:3]) <= LONGEST:
+            if len(self._met) >= MET:
+                self._met.clear()
+            self._met[envelope] = met
+        return met
 
     def deferred(self, event: SigmaEvent) -> frozenset[int]:
         """The rules that are decided when the context of such an event is there."""
@@ -73,17 +90,12 @@ class Matcher:
             self._source(channel, event_id)
 
     def _source(self, written: str | None, written_id: int | None) -> SourceRules:
-        source = self._met.get((written, written_id))
-        if source is None:
-            channel = fold(written or "") or None
-            ids = self._ids.get(channel)
-            if ids is None:
-                channel, ids = None, self._ids[None]
-            source = self._built(channel, written_id if written_id in ids else None)
-            if len(self._met) >= MET:
-                self._met.clear()
-            self._met[written, written_id] = source
-        return source
+        channel = fold(written or "") or None
+        ids = self._ids.get(channel)
+        if ids is None:
+            channel, ids = None, self._ids[None]
+        event_id = written_id if written_id in ids else None
+        return self._sources.get((channel, event_id)) or self._built(channel, event_id)
 
     def _built(self, channel: str | None, event_id: int | None) -> SourceRules:
         with self._building:

@@ -1,6 +1,7 @@
 """The compiled form of rules: typed, without anything of pySigma, packed as msgpack. Nothing in it is code.
 
-A rule's condition is an expression over atoms. An atom asks one thing of one field; rules share atoms.
+A rule's condition is an expression over atoms. An atom asks one thing of one field; rules share atoms. None of the
+records can refer back to itself, so the collector of cycles need not look at them.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ WHOLE, START, END, ANYWHERE = "whole", "start", "end", "anywhere"
 RUN, ONE = 0, 1  # the wildcards of a Glob: any characters, exactly one
 
 
-class Literal(msgspec.Struct, frozen=True, array_like=True, tag="literal"):
+class Literal(msgspec.Struct, frozen=True, array_like=True, gc=False, tag="literal"):
     """A text stands in the value, at a place. Without `cased` the text is folded, and so is the value."""
 
     field: str | None  # None, here and below: any value of the event
@@ -27,7 +28,7 @@ class Literal(msgspec.Struct, frozen=True, array_like=True, tag="literal"):
     cased: bool
 
 
-class Glob(msgspec.Struct, frozen=True, array_like=True, tag="glob"):
+class Glob(msgspec.Struct, frozen=True, array_like=True, gc=False, tag="glob"):
     """The whole value is texts with wildcards between them."""
 
     field: str | None
@@ -35,7 +36,7 @@ class Glob(msgspec.Struct, frozen=True, array_like=True, tag="glob"):
     cased: bool
 
 
-class Regex(msgspec.Struct, frozen=True, array_like=True, tag="regex"):
+class Regex(msgspec.Struct, frozen=True, array_like=True, gc=False, tag="regex"):
     """A regular expression is found in the value. Flags: i, m, s."""
 
     field: str | None
@@ -43,14 +44,14 @@ class Regex(msgspec.Struct, frozen=True, array_like=True, tag="regex"):
     flags: str
 
 
-class Number(msgspec.Struct, frozen=True, array_like=True, tag="number"):
+class Number(msgspec.Struct, frozen=True, array_like=True, gc=False, tag="number"):
     """The value, as a number or as the text of one, equals a number."""
 
     field: str | None
     value: int | float
 
 
-class Compare(msgspec.Struct, frozen=True, array_like=True, tag="compare"):
+class Compare(msgspec.Struct, frozen=True, array_like=True, gc=False, tag="compare"):
     """The value as a number, or a part of it as a time, compared with a number: eq, lt, lte, gt, gte."""
 
     field: str | None
@@ -59,26 +60,26 @@ class Compare(msgspec.Struct, frozen=True, array_like=True, tag="compare"):
     value: int | float
 
 
-class Cidr(msgspec.Struct, frozen=True, array_like=True, tag="cidr"):
+class Cidr(msgspec.Struct, frozen=True, array_like=True, gc=False, tag="cidr"):
     """The value is an address in a network."""
 
     field: str | None
     network: str
 
 
-class Null(msgspec.Struct, frozen=True, array_like=True, tag="null"):
+class Null(msgspec.Struct, frozen=True, array_like=True, gc=False, tag="null"):
     """The field is missing or has no value but null; an empty text is a value."""
 
     field: str
 
 
-class Exists(msgspec.Struct, frozen=True, array_like=True, tag="exists"):
+class Exists(msgspec.Struct, frozen=True, array_like=True, gc=False, tag="exists"):
     """The event has the field, whatever its value."""
 
     field: str
 
 
-class Reference(msgspec.Struct, frozen=True, array_like=True, tag="reference"):
+class Reference(msgspec.Struct, frozen=True, array_like=True, gc=False, tag="reference"):
     """The value is, starts with, ends with or (both) contains the value of another field, without case."""
 
     field: str
@@ -90,19 +91,19 @@ class Reference(msgspec.Struct, frozen=True, array_like=True, tag="reference"):
 Atom: TypeAlias = Literal | Glob | Regex | Number | Compare | Cidr | Null | Exists | Reference
 
 
-class All(msgspec.Struct, frozen=True, array_like=True, tag="all"):
+class All(msgspec.Struct, frozen=True, array_like=True, gc=False, tag="all"):
     """Every one of them holds; of none: true."""
 
     of: tuple[Expression, ...]
 
 
-class Some(msgspec.Struct, frozen=True, array_like=True, tag="some"):
+class Some(msgspec.Struct, frozen=True, array_like=True, gc=False, tag="some"):
     """At least one of them holds; of none: false."""
 
     of: tuple[Expression, ...]
 
 
-class Not(msgspec.Struct, frozen=True, array_like=True, tag="not"):
+class Not(msgspec.Struct, frozen=True, array_like=True, gc=False, tag="not"):
     """It does not hold."""
 
     of: Expression
@@ -113,14 +114,14 @@ Expression: TypeAlias = int | All | Some | Not  # a number is the index of an at
 TRUE, FALSE = All(()), Some(())
 
 
-class Needs(msgspec.Struct, frozen=True, array_like=True):
+class Needs(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """What a condition needs of an event, as far as it looks values up; see needs.py and prepare.py."""
 
     atoms: tuple[int, ...]  # literals and numbers
     witnesses: tuple[int, ...] | None  # of which one is true whenever the condition holds; None: it has none
 
 
-class Variant(msgspec.Struct, frozen=True, array_like=True):
+class Variant(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """A rule on one source of events."""
 
     source: str  # as messages name it: `Sysmon 1`, `Security 4688`, `Windows`
@@ -134,7 +135,7 @@ class Variant(msgspec.Struct, frozen=True, array_like=True):
     needs: Needs | None = None  # None: it is for several kinds of events, or nobody has looked
 
 
-class Rule(msgspec.Struct, frozen=True, array_like=True):
+class Rule(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """A rule as alerts show it, and how it is matched. Its index in the set is what the matcher puts out."""
 
     id: str  # its own, else one made from its text
@@ -157,7 +158,7 @@ class Rule(msgspec.Struct, frozen=True, array_like=True):
     variants: tuple[Variant, ...]
 
 
-class Correlation(msgspec.Struct, frozen=True, array_like=True):
+class Correlation(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """A correlation rule."""
 
     settings: Settings
@@ -166,7 +167,7 @@ class Correlation(msgspec.Struct, frozen=True, array_like=True):
     description: str | None
 
 
-class RuleError(msgspec.Struct, frozen=True, array_like=True):
+class RuleError(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """A rule that is not in the set, or one that is but with a limit, and why."""
 
     file: str

@@ -2,26 +2,31 @@
 
 from __future__ import annotations
 
+import re
 import sys
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from functools import cached_property, lru_cache
+from itertools import product
 
 from ahocorasick_rs import BytesAhoCorasick, Implementation, MatchKind
 
-from huntbeam.schemas.values import Json
 from huntbeam.transforms.sigma.plan import ANYWHERE, END, START, WHOLE, Literal, Number
-from huntbeam.transforms.sigma.readings import fold, number, texts
+from huntbeam.transforms.sigma.readings import fold, number
 
 SMALL = 500  # texts of an automaton that is made larger to be a quarter faster, once it has seen
 WORTH = 10_000  # bytes for each of them: before, to make it takes longer than it saves
 FEW = 60  # texts that SIMD instructions look for ten times as fast, where it is enough to know whether any is there
+WINDOW = 3  # letters of them that are looked for in all their cases
+_COMMON = re.compile(r"[ .\\]")  # in any case, but everywhere
 # In no UTF-8. Four texts that begin and end so keep the library from looking for three letters instead, which in some
 # telemetry are everywhere.
 _NOWHERE = tuple(bytes([byte]) * 4 for byte in (0xF8, 0xF9, 0xFA, 0xFB))
 AUTOMATA = 512  # kept: some hundred are in use, of some 50 kB each
 REMEMBERED_LENGTH = 2_048  # characters of a value at most; to hash a longer one takes too long
 ROOM = 512 * 1_024  # characters of a field's values that are remembered; telemetry repeats itself
-LEAST = 512  # that each counts for at least
+LEAST = 512  # that each counts for at least; longer lines of long texts are remembered by themselves
+LINES_ROOM = 256 * 1_024  # characters of those
 
 Found = tuple[frozenset[int], frozenset[int]]  # atoms that are true, and the checks that they call for
 NOTHING: Found = (frozenset(), frozenset())
@@ -38,6 +43,38 @@ def _finder(texts: tuple[bytes, ...], large: bool) -> Callable[..., Sequence[tup
 def _sieve(texts: tuple[bytes, ...]) -> Callable[[bytes], Sequence[object]]:
     """Finds one of a few texts at least, where there are any, but none that begins inside another."""
     return BytesAhoCorasick((*texts, *_NOWHERE), matchkind=MatchKind.LeftmostFirst).find_matches_as_indexes
+
+
+def windows(texts: Collection[str]) -> tuple[bytes, ...]:
+    """A few letters of each folded text in all their cases: one stands in every text of ASCII that holds one of them.
+
+    Nothing where a text has none, or where they would be too many. Those that have few cases are taken, and of these
+    those that many of the texts share.
+
+    >>> windows({"a::b", "B::c"})
+    (b'::B', b'::C', b'::b', b'::c')
+    """
+    rarest = [_rarest(text) for text in texts]
+    shared = Counter(part for parts in rarest for part in parts)
+    best = {min(parts, key=lambda part: (-shared[part], part), default="") for parts in rarest}
+    if "" in best or sum(map(_cases, best)) > FEW:
+        return ()
+    return tuple(sorted(found.encode() for part in best for found in map("".join, product(*map(_both, part)))))
+
+
+def _rarest(text: str) -> set[str]:
+    found = {text[start : start + WINDOW] for start in range(len(text) - WINDOW + 1)}
+    costs = {part: _cases(part) + 4 * len(_COMMON.findall(part)) for part in found if part.isascii()}
+    least = min(costs.values(), default=0)
+    return {part for part, cost in costs.items() if cost == least}
+
+
+def _cases(part: str) -> int:
+    return 1 << sum(map(str.isalpha, part))
+
+
+def _both(letter: str) -> set[str]:
+    return {letter.lower(), letter.upper()}
 
 
 class _Automaton:
@@ -71,7 +108,7 @@ def _utf8(text: str) -> bytes:
 class _Texts:
     """Literals of one kind of case."""
 
-    def __init__(self, literals: Iterable[tuple[int, Literal]]) -> None:
+    def __init__(self, literals: Sequence[tuple[int, Literal]]) -> None:
         by_place: dict[str, dict[bytes, int]] = {WHOLE: {}, START: {}, END: {}, ANYWHERE: {}}
         self._any: list[int] = []  # that stand in every text: the empty one does
         self._twins: dict[int, int] = {}  # what one field is asked for, and any field too
@@ -85,8 +122,8 @@ class _Texts:
         self._whole = by_place[WHOLE]
         self._longest = max(map(len, self._whole), default=-1)  # a long text takes longer to hash than to read
         self._anywhere, self._starts, self._ends = (_Automaton(by_place[place]) for place in (ANYWHERE, START, END))
-        has_others = self._any or self._twins or self._whole or self._starts.length or self._ends.length
-        self.only = self._anywhere if self._anywhere.length and not has_others else None
+        has_places = self._whole or self._starts.length or self._ends.length
+        self.by_lines = not has_places and all("\n" not in literal.text for _, literal in literals)
 
     def find(self, text: bytes) -> list[int]:
         """The atoms that are true of a text in UTF-8, some perhaps twice."""
@@ -113,24 +150,31 @@ class Scan:
     """The atoms that are looked up in one field's values, and the checks that each calls for."""
 
     def __init__(self, atoms: Mapping[int, Literal | Number], calls: Mapping[int, Iterable[int]]) -> None:
-        self.remembered: dict[str | int, Found] = {}  # what was looked up lately; booleans are no numbers here
+        self.calls_all = atoms.keys() <= calls.keys()  # a text that calls for no check makes none of the atoms true
+        self.remembered: dict[str, Found] = {}  # what was looked up lately
         self._room = ROOM
         self._atoms = atoms
         self._calls = {atom: tuple(calls[atom]) for atom in atoms if atom in calls}
         literals = [(index, atom) for index, atom in atoms.items() if isinstance(atom, Literal)]
-        self._folded = _Texts((index, atom) for index, atom in literals if not atom.cased)
+        self._folded = _Texts([(index, atom) for index, atom in literals if not atom.cased])
         cased = [(index, atom) for index, atom in literals if atom.cased]
         self._cased = _Texts(cased) if cased else None
         self._numbers: dict[int | float | None, list[int]] = {}  # None is no number of any atom
         for index, atom in atoms.items():
             if isinstance(atom, Number):
                 self._numbers.setdefault(atom.value, []).append(index)
-        self._only = self._folded.only if self._cased is None and not self._numbers else None
+        self._by_lines = self._folded.by_lines and (self._cased is None or self._cased.by_lines)
+        self._lines: dict[str, list[int]] = {}  # the long ones that came lately
+        self._lines_room = LINES_ROOM
 
     def may_call(self, text: str) -> bool:
         """Whether a text may call for a check. One that calls for none need not be looked up where no other does."""
-        sieve = self._calling
-        return sieve is None or bool(sieve(_utf8(fold(text))))
+        sieve, caseless = self._calling, self._calling_in_any_case
+        if sieve is None:
+            return True
+        if caseless is not None and text.isascii() and not caseless(text.encode()):
+            return False
+        return bool(sieve(_utf8(fold(text))))
 
     @cached_property
     def _calling(self) -> Callable[[bytes], Sequence[object]] | None:
@@ -138,40 +182,71 @@ class Scan:
 
         What is cased, or has a place, is found where its letters are.
         """
-        calling = [self._atoms[atom] for atom in self._calls]
-        texts = {_utf8(fold(one.text)) if isinstance(one, Literal) else b"" for one in calling}
-        return _sieve(tuple(sorted(texts))) if b"" not in texts and len(texts) <= FEW else None
+        texts = self._calling_texts()
+        return _sieve(tuple(sorted(map(_utf8, texts)))) if "" not in texts and len(texts) <= FEW else None
 
-    def look_up(self, value: Json) -> Found:
-        """The atoms that are true of a value, and the checks that they call for. See `remembered` first."""
-        kind, only = value.__class__, self._only
-        if kind is str and only is not None and not only.find(_utf8(fold(value))):
-            found = NOTHING  # most times and numbers of processes, in as few steps
-        else:
-            found = self._found(value)
-        if kind is int or (kind is str and len(value) <= REMEMBERED_LENGTH):
-            room = LEAST if kind is int else max(len(value), LEAST)
-            if room > self._room:
+    @cached_property
+    def _calling_in_any_case(self) -> Callable[[bytes], Sequence[object]] | None:
+        """The same for a text as it is, without its letters made small, which takes most of the time."""
+        found = windows(self._calling_texts())
+        return _sieve(found) if found else None
+
+    def _calling_texts(self) -> set[str]:
+        calling = [self._atoms[atom] for atom in self._calls]
+        return {fold(one.text) if isinstance(one, Literal) else "" for one in calling}
+
+    def look_up(self, text: str) -> Found:
+        """The atoms that are true of a text, and the checks that they call for. See `remembered` first."""
+        found = self._found(text)
+        length = len(text)
+        if length <= REMEMBERED_LENGTH:
+            self._room -= max(length, LEAST)
+            if self._room < 0:
                 self.remembered.clear()
-                self._room = ROOM
-            self._room -= room
-            self.remembered[value] = found
+                self._room = ROOM - max(length, LEAST)
+            self.remembered[text] = found
         return found
 
-    def _found(self, value: Json) -> Found:
-        true: list[int] = []
-        for text in texts(value):
-            true += self._folded.find(_utf8(fold(text)))
-            if self._cased is not None:
-                true += self._cased.find(_utf8(text))
+    def _found(self, text: str) -> Found:
+        if self._by_lines and len(text) > REMEMBERED_LENGTH:
+            true = self._in_lines(text)
+        else:
+            true = self._in_text(text)
             if self._numbers:
                 true += self._numbers.get(number(text), ())
         if not true:
             return NOTHING
-        atoms = frozenset(true)
-        called: list[int] = []
-        for atom in atoms:
-            checks = self._calls.get(atom)
-            if checks is not None:
-                called += checks
-        return atoms, frozenset(called)
+        atoms, calls = frozenset(true), self._calls
+        return atoms, frozenset([check for atom in atoms if atom in calls for check in calls[atom]])
+
+    def _in_text(self, text: str) -> list[int]:
+        found = self._folded.find(_utf8(fold(text)))
+        return found + self._cased.find(_utf8(text)) if self._cased is not None else found
+
+    def _in_lines(self, text: str) -> list[int]:
+        """What is found in a text, line by line. Long lines repeat: all events of a shell have its encoded command."""
+        found: list[int] = []
+        others: list[str] = []
+        start = 0
+        while len(text) - start > LEAST:
+            end = text.rfind("\n", start, start + LEAST)
+            if end >= 0:
+                others.append(text[start:end])
+            else:
+                end = text.find("\n", start)
+                end = end if end >= 0 else len(text)
+                found += self._in_line(text[start:end])
+            start = end + 1
+        return found + self._in_text("\n".join((*others, text[start:])))
+
+    def _in_line(self, line: str) -> list[int]:
+        found = self._lines.get(line)
+        if found is None:
+            found = self._in_text(line)
+            if len(line) > self._lines_room:
+                self._lines.clear()
+                self._lines_room = LINES_ROOM
+            if len(line) <= self._lines_room:
+                self._lines_room -= len(line)
+                self._lines[line] = found
+        return found

@@ -7,7 +7,8 @@ Every condition has witnesses, literals of which one is true whenever it holds; 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from itertools import islice
 from typing import NamedTuple
 
 from huntbeam.schemas.values import Json
@@ -17,6 +18,8 @@ from huntbeam.transforms.sigma.plan import Atom, Expression, Literal, Needs, Num
 from huntbeam.transforms.sigma.readings import texts
 from huntbeam.transforms.sigma.scan import NOTHING, REMEMBERED_LENGTH, Found, Scan
 
+_LookedUp = tuple[list[frozenset[int]], set[int], list[tuple[Scan, str]]]
+
 
 class Conditioned(NamedTuple):
     """A rule's condition for one kind of events, as far as that is not known, with its needs."""
@@ -24,6 +27,14 @@ class Conditioned(NamedTuple):
     rule: int
     condition: Callable[[], Expression]  # worked out when it is called for: most never are
     needs: Needs
+
+
+class _Long:
+    """In the place of what is remembered of a field whose values are long: to hash them takes too long."""
+
+    @staticmethod
+    def get(_value: Json) -> None:
+        return None
 
 
 class SourceRules:
@@ -61,72 +72,103 @@ class SourceRules:
         named = {field: found for field, found in by_field.items() if field is not None}
         self.scans = {field: Scan({**found, **anywhere}, calls) for field, found in named.items()}
         self.rest = Scan(anywhere, calls) if anywhere else None
-        self._recall = {field: scan.remembered for field, scan in self.scans.items()}
-        self._others = self.rest.remembered if self.rest is not None else {}
+        self._remembered: dict[str, dict[str, Found] | type[_Long]] = {
+            field: scan.remembered for field, scan in self.scans.items()
+        }
 
-    def match(self, fields: dict[str, Json]) -> list[int]:
-        """The rules that match, ascending, by their index in the set."""
-        true: list[frozenset[int]] = []
-        candidates = set(self.always)
-        recall, others = self._recall, self._others
-        long: list[tuple[Scan, str]] = []
-        for name, value in fields.items() if self.rest is not None else self._named(fields):
-            if value.__class__ is str and len(value) <= REMEMBERED_LENGTH:
-                found = recall.get(name, others).get(value) or self._scan(name).look_up(value)
-                if found is not NOTHING:
-                    true.append(found[0])
-                    candidates |= found[1]
-            elif value is not None:
-                for found in self._look_up(self._scan(name), value, long):
-                    true.append(found[0])
-                    candidates |= found[1]
-        passed = self._take_long(long, true, candidates) if long else ()
-        if not candidates:
+    def match(self, fields: Mapping[str, Json], envelope: int = 0, known: Found | None = None) -> list[int]:
+        """The rules that match, ascending, by their index in the set.
+
+        With `known`, what found() has found in them, so many fields at the end are left out.
+        """
+        true, called, passed = self._look_up(fields, envelope)
+        called |= self.always
+        if known is not None and known is not NOTHING:
+            true.append(known[0])
+            called |= known[1]
+        if not called:
             return []
-        view, atoms = View(fields), NOTHING[0].union(*true, *(scan.look_up(text)[0] for scan, text in passed))
+        found = NOTHING[0].union(*true, *(scan.look_up(text)[0] for scan, text in passed))
+        view = View(fields)
         rules, checks = self.rules, self._checks
-        hits = [
-            rules[candidate]
-            for candidate in candidates
-            if (checks.get(candidate) or self._check(candidate))(atoms, view)
-        ]
+        hits = [rules[check] for check in called if (checks.get(check) or self._check(check))(found, view)]
         return sorted(set(hits)) if self.twins else sorted(hits)
+
+    def found(self, fields: Mapping[str, Json]) -> Found:
+        """What is found in some fields: the atoms that are true, and the checks that they call for."""
+        true, called, passed = self._look_up(fields, 0)
+        atoms = NOTHING[0].union(*true, *(scan.look_up(text)[0] for scan, text in passed))
+        return (atoms, frozenset(called)) if atoms else NOTHING
+
+    def _look_up(self, fields: Mapping[str, Json], envelope: int) -> _LookedUp:
+        """The atoms that are true, the checks that they call for, and texts that call for none but may hold more."""
+        true: list[frozenset[int]] = []
+        called: set[int] = set()
+        long: list[tuple[Scan, str]] = []
+        loose: list[Json] = []  # what is asked for no more than any value
+        remembered, nothing = self._remembered, NOTHING
+        items = fields.items()
+        for name, value in islice(items, len(items) - envelope) if envelope else items:
+            recall = remembered.get(name)
+            if recall is None:
+                loose.append(value)
+                continue
+            try:
+                found = recall.get(value)
+            except TypeError:  # a list
+                found = None
+            if found is nothing:
+                continue
+            if found is not None:
+                true.append(found[0])
+                called |= found[1]
+                continue
+            scan = self.scans[name]
+            for text in texts(value):
+                if len(text) > REMEMBERED_LENGTH:
+                    long.append((scan, text))
+                    remembered[name] = _Long
+                else:
+                    found = scan.remembered.get(text) or scan.look_up(text)
+                    true.append(found[0])
+                    called |= found[1]
+        passed: list[tuple[Scan, str]] = []
+        for scan, text in long:
+            if scan.may_call(text):
+                found = scan.look_up(text)
+                true.append(found[0])
+                called |= found[1]
+            elif not scan.calls_all:
+                passed.append((scan, text))
+        rest = self.rest
+        if rest is not None:
+            try:
+                is_clean = not long and rest.calls_all and not rest.may_call("\n".join(loose))
+            except TypeError:
+                is_clean = False
+            if not is_clean:
+                passed += self._look_up_loose(rest, loose, long, true, called)
+        return true, called, passed
+
+    def _look_up_loose(
+        self,
+        rest: Scan,
+        loose: Iterable[Json],
+        long: Sequence[tuple[Scan, str]],
+        true: list[frozenset[int]],
+        called: set[int],
+    ) -> Iterable[tuple[Scan, str]]:
+        """Looks up what is asked for no more than any value. Few of them hold a witness, and all are sieved at once."""
+        looked_up = [text for _, text in long]  # for all that any value may have, too
+        values = [text for value in loose for text in texts(value) if text not in looked_up]
+        if not rest.may_call("\n".join(values)):
+            return () if rest.calls_all else [(rest, text) for text in values]
+        for text in values:
+            found = rest.remembered.get(text) or rest.look_up(text)
+            true.append(found[0])
+            called |= found[1]
+        return ()
 
     def _check(self, candidate: int) -> Check:
         check = self._checks[candidate] = self._builder.check(self._conditions[candidate].condition())
         return check
-
-    def _named(self, fields: dict[str, Json]) -> list[tuple[str, Json]]:
-        return [(name, fields[name]) for name in self.scans if name in fields]
-
-    def _scan(self, name: str) -> Scan:
-        scan = self.scans.get(name, self.rest)
-        assert scan is not None  # noqa: S101 - without a rest only named fields are looked at
-        return scan
-
-    def _look_up(self, scan: Scan, value: Json, long: list[tuple[Scan, str]]) -> Iterator[Found]:
-        """What is found in a value that is no short text. Long texts are put aside."""
-        for text in (value,) if value.__class__ is int else texts(value):  # True would be found as 1
-            if text.__class__ is str and len(text) > REMEMBERED_LENGTH:
-                long.append((scan, text))
-            else:
-                found = scan.remembered.get(text) or scan.look_up(text)
-                if found is not NOTHING:
-                    yield found
-
-    def _take_long(
-        self, long: list[tuple[Scan, str]], true: list[frozenset[int]], candidates: set[int]
-    ) -> list[tuple[Scan, str]]:
-        """Looks long texts up that may call for a check, and gives the others back."""
-        passed: list[tuple[Scan, str]] = []
-        named = [text for scan, text in long if scan is not self.rest]
-        for scan, text in long:
-            if scan is self.rest and text in named:
-                continue  # all that any field may have was looked for there
-            if scan.may_call(text):
-                found = scan.look_up(text)
-                true.append(found[0])
-                candidates |= found[1]
-            else:
-                passed.append((scan, text))
-        return passed

@@ -10,7 +10,7 @@ import yaml
 
 from huntbeam.transforms.sigma.compile import compile_documents
 from huntbeam.transforms.sigma.documents import Document
-from huntbeam.transforms.sigma.events import SECURITY, SYSMON, SigmaEvent
+from huntbeam.transforms.sigma.events import ENVELOPE, SECURITY, SYSMON, SigmaEvent
 from huntbeam.transforms.sigma.load import Loaded, parse_all
 from huntbeam.transforms.sigma.matcher import Matcher
 from huntbeam.transforms.sigma.plan import RuleSet
@@ -52,7 +52,8 @@ def ruleset(*rules: Data, user: Sequence[UserPipeline] = ()) -> RuleSet:
 def event(fields: Mapping[str, Any], channel: str | None = "Application", event_id: int = 1000) -> SigmaEvent:
     """An event of the Application log."""
     own = {"Computer": "ws-7", "Channel": channel, "Provider_Name": "Provider", "EventID": event_id}
-    return SigmaEvent("Provider", channel, event_id, {**fields, **own})
+    envelope = 0 if own.keys() & fields.keys() else ENVELOPE
+    return SigmaEvent("Provider", channel, event_id, {**fields, **own}, envelope)
 
 
 def sysmon(event_id: int, **fields: Any) -> SigmaEvent:

@@ -10,6 +10,7 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
+from huntbeam.transforms.sigma import matcher as matching
 from huntbeam.transforms.sigma import scan, source_rules
 from huntbeam.transforms.sigma.compile import compile_loaded
 from huntbeam.transforms.sigma.events import SECURITY, SYSMON, SigmaEvent
@@ -139,6 +140,60 @@ def test_what_events_call_themselves_takes_no_memory() -> None:
         assert matcher.match(one) == [1]
         assert matcher.match(event({"A": "1"}, "Application", number)) == [0, 1]
     assert len(matcher._sources) == 2
+
+
+def test_what_stands_in_the_envelope_counts_as_what_stands_in_the_data() -> None:
+    everywhere = {"product": "windows"}
+    found = ruleset(
+        rule({"selection": ["ws-7"], "condition": "selection"}, everywhere),
+        rule({"selection": {"Computer|endswith": "8"}, "condition": "selection"}, everywhere),
+        rule({"selection": {"A": "x"}, "no": {"Computer": "ws-7"}, "condition": "selection and not no"}, everywhere),
+    )
+    matcher = Matcher(found)
+    first = event({"A": "x"})
+    second = replace(first, fields={**first.fields, "Computer": "ws-8"})
+    own = event({"Computer": "ws-8", "A": "x"})  # the event's own data say otherwise, but the envelope counts
+    for _ in range(2):
+        assert matcher.match(first) == [0]
+        assert matcher.match(second) == [1, 2]
+        assert matcher.match(own) == [0]
+
+
+def test_what_is_known_of_envelopes_stays_bounded() -> None:
+    matcher = Matcher(ruleset(EVERYWHERE))
+    with patch.object(matching, "MET", 4):
+        for number in range(20):
+            one = event({})
+            assert matcher.match(replace(one, fields={**one.fields, "Computer": f"host {number} a"})) == [0]
+            assert matcher.match(replace(one, fields={**one.fields, "Computer": "b" * 300 + "A"})) == [0]
+    assert 0 < len(matcher._met) <= 4
+    assert max(len(host or "") for host, *_ in matcher._met) < 300
+
+
+def test_no_value_is_taken_for_another() -> None:
+    found = ruleset(rule({"A": 1}), rule({"A": "true"}), rule({"A|contains": "l"}))
+    matcher = Matcher(found)
+    values = [("1", [0]), (1, [0]), (True, [1]), (1.0, [0]), ("TRUE", [1]), (None, []), ("l", [2])]
+    for value, expected in [*values, (["x", 1, "true", "l"], [0, 1, 2]), *reversed(values)]:
+        assert matcher.match(event({"A": value})) == expected, value
+
+
+def test_long_values_are_looked_up_beside_short_ones() -> None:
+    zz = rule({"selection": ["zz"], "condition": "selection"}, {"product": "windows"})
+    matcher = Matcher(ruleset(rule({"A|contains": "needle"}), rule({"A|endswith": "x"}), zz))
+    values: list[tuple[str | list[str], list[int]]] = [
+        ("Needle", [0]),
+        ("y" * 5_000 + "X", [1]),
+        ("needle", [0]),
+        ("n" * 5_000, []),
+        ("z" * 5_000, [2]),
+        (["needle", "z" * 5_000 + "x"], [0, 1, 2]),
+        ("a", []),
+    ]
+    for value, expected in values * 2:
+        assert matcher.match(event({"A": value})) == expected
+        assert matcher.match(event({"A": value, "B": value})) == expected
+        assert matcher.match(event({"B": value})) == [rule for rule in expected if rule == 2]
 
 
 def test_channels_and_ids_in_conditions_are_meant() -> None:

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from typing import Any
+from unittest.mock import patch
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from huntbeam.transforms.sigma import scan as scan_module
 from huntbeam.transforms.sigma.leaves import View, leaf
 from huntbeam.transforms.sigma.plan import ANYWHERE, END, START, WHOLE, Literal, Number
-from huntbeam.transforms.sigma.readings import fold
-from huntbeam.transforms.sigma.scan import FEW, LEAST, REMEMBERED_LENGTH, ROOM, WORTH, Scan
+from huntbeam.transforms.sigma.readings import fold, texts
+from huntbeam.transforms.sigma.scan import FEW, LEAST, REMEMBERED_LENGTH, ROOM, WORTH, Scan, _Texts, windows
 from tests.conftest import examples
 
 LETTERS = "aAbΣς"
@@ -36,11 +38,39 @@ values = st.one_of(one_value, st.lists(st.one_of(one_value, st.none()), max_size
 def test_it_finds_what_each_leaf_finds(atoms: list[Literal | Number], found: list[Any]) -> None:
     calls = {index: [index, 100 + index % 3] for index in range(len(atoms)) if index % 4}
     scan = Scan(dict(enumerate(atoms)), calls)
-    for value in found + found:  # the second time from memory
+    for value in found:
         expected = {index for index, atom in enumerate(atoms) if leaf(atom)(View({"F": value}))}
-        true, called = scan.look_up(value)
-        assert true == expected
-        assert called == {check for index in expected for check in calls.get(index, ())}
+        looked_up = [scan.look_up(text) for text in texts(value)]
+        assert {atom for true, _ in looked_up for atom in true} == expected
+        called = {check for index in expected for check in calls.get(index, ())}
+        assert {check for _, checks in looked_up for check in checks} == called
+
+
+@settings(max_examples=examples(500))
+@given(
+    st.lists(literals, unique=True, max_size=6),
+    st.lists(st.text("aAbΣ\n", max_size=12), max_size=4),
+    st.integers(1, 5),
+    st.integers(0, 8),
+)
+@example([Literal("F", "a\nb", ANYWHERE, False)], ["xxxa\nbxxx"], 2, 3)
+def test_line_by_line_it_finds_the_same(atoms: list[Literal], found: list[str], line: int, room: int) -> None:
+    at = dict(enumerate(atoms))
+    expected = [Scan(at, {}).look_up(text) for text in found]
+    with patch.multiple(scan_module, REMEMBERED_LENGTH=3, LEAST=line, LINES_ROOM=room):
+        scan = Scan(at, {})
+        assert [scan.look_up(text) for text in (*found, *found)] == expected * 2
+        assert sum(map(len, scan._lines)) <= room
+
+
+def test_long_lines_are_scanned_once() -> None:
+    shell = "host application = powershell -enc " + "A" * 3_000
+    scan = Scan({0: Literal("F", "-enc", ANYWHERE, False), 1: Literal("F", "e = 7", ANYWHERE, False)}, {})
+    with patch.object(_Texts, "find", autospec=True, side_effect=_Texts.find) as find:
+        found = [scan.look_up(f"sequence = {number}\n{shell}\nuser = a")[0] for number in range(6, 9)]
+    assert found == [{0}, {0, 1}, {0}]
+    assert sorted(len(call.args[1]) for call in find.call_args_list)[:3] == [len("sequence = 6\nuser = a")] * 3
+    assert len(find.call_args_list) == 4
 
 
 def test_ends_are_ends() -> None:
@@ -83,6 +113,26 @@ def test_texts_that_begin_alike_are_told_apart(text: str) -> None:
     assert all(scan.may_call(f"{long}{text.upper()}{atom:02}.PS1") for atom in range(FEW))
 
 
+WORDS = {"Event::Clear", "eo.oe.kiwi", "\\mimilib.dll", "Kiwi Legit Printer", "lsadump::"}
+
+
+@given(st.sampled_from(sorted(WORDS)), st.text(max_size=5), st.text("abk::iwMI. \\", max_size=30))
+def test_letters_in_any_case_are_in_every_text_that_may_call(word: str, around: str, other: str) -> None:
+    known = windows([fold(one) for one in WORDS])
+    assert 0 < len(known) <= FEW
+    for text in (other + word.upper() + other, other + word.swapcase(), word.lower() + around):
+        assert not text.isascii() or any(one in text.encode() for one in known)
+    atoms = {atom: Literal("F", fold(one), ANYWHERE, False) for atom, one in enumerate(WORDS)}
+    scan = Scan(atoms, {atom: [1] for atom in atoms})
+    assert scan.may_call(around + word.upper() + other)
+    assert scan.may_call(other) == bool(scan.look_up(other)[1])
+
+
+@pytest.mark.parametrize("texts", [["ab", "a::b"], ["Σας", "a::b"], [f"{a}{b}c" for a in "abc" for b in "abc"], []])
+def test_where_letters_in_any_case_tell_nothing(texts: list[str]) -> None:
+    assert windows(texts) == ()
+
+
 @pytest.mark.parametrize(("length", "kept"), [(20, ROOM // LEAST), (LEAST, ROOM // LEAST), (REMEMBERED_LENGTH, 256)])
 def test_what_is_remembered_stays_bounded_and_right(length: int, kept: int) -> None:
     scan = Scan({0: Literal("F", "7", END, False)}, {0: [5]})
@@ -95,7 +145,7 @@ def test_what_is_remembered_stays_bounded_and_right(length: int, kept: int) -> N
 
 def test_true_is_not_one() -> None:
     scan = Scan({0: Number("F", 1), 1: Literal("F", "true", WHOLE, False)}, {})
-    assert [scan.look_up(value)[0] for value in (1, True, 1.0, "1")] == [{0}, {1}, {0}, {0}]
+    assert [scan.look_up(*texts(value))[0] for value in (1, True, 1.0, "1")] == [{0}, {1}, {0}, {0}]
 
 
 def test_an_automaton_that_is_made_anew_finds_the_same() -> None:
