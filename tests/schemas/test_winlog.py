@@ -109,6 +109,25 @@ def test_an_event_id_that_is_no_number(written: Any) -> None:
 
 
 @pytest.mark.parametrize(
+    ("written", "expected"), [(7, "7"), (True, "true"), ("", None), (None, None), (["a"], '["a"]')]
+)
+def test_names_are_text_whatever_they_were_written_as(written: Any, expected: str | None) -> None:
+    older = parse_record(encode(wlb6(CONNECT) | dict.fromkeys(("source_name", "log_name", "computer_name"), written)))
+    flat = parse_record(encode(nxlog(CONNECT) | dict.fromkeys(("SourceName", "Channel", "Hostname"), written)))
+    document = wlb7(CONNECT)
+    document["winlog"] |= dict.fromkeys(("provider_name", "channel", "computer_name"), written)
+    for event in (older, flat, parse_record(encode(document))):
+        assert (event.provider, event.channel, event.host) == (expected,) * 3
+        assert event.data() == CONNECT.data
+
+
+def test_who_asks_for_event_data_may_write_into_them() -> None:
+    event = parse_record(encode(wlb7(CONNECT)))
+    event.data().clear()
+    assert event.data() == CONNECT.data
+
+
+@pytest.mark.parametrize(
     ("written", "expected"),
     [("77", 77), (77, 77), (0, 0), (2**70, str(2**70)), ("7/3", "7/3"), ("", None), (None, None)],
 )

@@ -88,8 +88,8 @@ class SourceRules:
             called |= known[1]
         if not called:
             return []
-        found = NOTHING[0].union(*true, *(scan.look_up(text)[0] for scan, text in passed))
-        view = View(fields)
+        true += [scan.look_up(text)[0] for scan, text in passed]
+        found, view = NOTHING[0].union(*true), View(fields)
         rules, checks = self.rules, self._checks
         hits = [rules[check] for check in called if (checks.get(check) or self._check(check))(found, view)]
         return sorted(set(hits)) if self.twins else sorted(hits)
@@ -97,7 +97,8 @@ class SourceRules:
     def found(self, fields: Mapping[str, Json]) -> Found:
         """What is found in some fields: the atoms that are true, and the checks that they call for."""
         true, called, passed = self._look_up(fields, 0)
-        atoms = NOTHING[0].union(*true, *(scan.look_up(text)[0] for scan, text in passed))
+        true += [scan.look_up(text)[0] for scan, text in passed]
+        atoms = NOTHING[0].union(*true)
         return (atoms, frozenset(called)) if atoms else NOTHING
 
     def _look_up(self, fields: Mapping[str, Json], envelope: int) -> _LookedUp:
