@@ -2,26 +2,18 @@
 
 from __future__ import annotations
 
-import re
 import sys
-from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cached_property, lru_cache
-from itertools import product
 
-from ahocorasick_rs import BytesAhoCorasick, Implementation, MatchKind
+from ahocorasick_rs import BytesAhoCorasick, Implementation
 
 from huntbeam.transforms.sigma.plan import ANYWHERE, END, START, WHOLE, Literal, Number
 from huntbeam.transforms.sigma.readings import fold, number
+from huntbeam.transforms.sigma.sieve import FEW, Sieve, sieve_of, windows
 
 SMALL = 500  # texts of an automaton that is made larger to be a quarter faster, once it has seen
 WORTH = 10_000  # bytes for each of them: before, to make it takes longer than it saves
-FEW = 60  # texts that SIMD instructions look for ten times as fast, where it is enough to know whether any is there
-WINDOW = 3  # letters of them that are looked for in all their cases
-_COMMON = re.compile(r"[ .\\]")  # in any case, but everywhere
-# In no UTF-8. Four texts that begin and end so keep the library from looking for three letters instead, which in some
-# telemetry are everywhere.
-_NOWHERE = tuple(bytes([byte]) * 4 for byte in (0xF8, 0xF9, 0xFA, 0xFB))
 AUTOMATA = 512  # kept: some hundred are in use, of some 50 kB each
 REMEMBERED_LENGTH = 2_048  # characters of a value at most; to hash a longer one takes too long
 ROOM = 512 * 1_024  # characters of a field's values that are remembered; telemetry repeats itself
@@ -37,44 +29,6 @@ def _finder(texts: tuple[bytes, ...], large: bool) -> Callable[..., Sequence[tup
     """Kinds of events share what their fields are asked for: the keywords of rules for any field stand in each."""
     kind = Implementation.DFA if large else Implementation.ContiguousNFA
     return BytesAhoCorasick(texts, implementation=kind).find_matches_as_indexes
-
-
-@lru_cache(maxsize=AUTOMATA)
-def _sieve(texts: tuple[bytes, ...]) -> Callable[[bytes], Sequence[object]]:
-    """Finds one of a few texts at least, where there are any, but none that begins inside another."""
-    return BytesAhoCorasick((*texts, *_NOWHERE), matchkind=MatchKind.LeftmostFirst).find_matches_as_indexes
-
-
-def windows(texts: Collection[str]) -> tuple[bytes, ...]:
-    """A few letters of each folded text in all their cases: one stands in every text of ASCII that holds one of them.
-
-    Nothing where a text has none, or where they would be too many. Those that have few cases are taken, and of these
-    those that many of the texts share.
-
-    >>> windows({"a::b", "B::c"})
-    (b'::B', b'::C', b'::b', b'::c')
-    """
-    rarest = [_rarest(text) for text in texts]
-    shared = Counter(part for parts in rarest for part in parts)
-    best = {min(parts, key=lambda part: (-shared[part], part), default="") for parts in rarest}
-    if "" in best or sum(map(_cases, best)) > FEW:
-        return ()
-    return tuple(sorted(found.encode() for part in best for found in map("".join, product(*map(_both, part)))))
-
-
-def _rarest(text: str) -> set[str]:
-    found = {text[start : start + WINDOW] for start in range(len(text) - WINDOW + 1)}
-    costs = {part: _cases(part) + 4 * len(_COMMON.findall(part)) for part in found if part.isascii()}
-    least = min(costs.values(), default=0)
-    return {part for part, cost in costs.items() if cost == least}
-
-
-def _cases(part: str) -> int:
-    return 1 << sum(map(str.isalpha, part))
-
-
-def _both(letter: str) -> set[str]:
-    return {letter.lower(), letter.upper()}
 
 
 class _Automaton:
@@ -177,19 +131,19 @@ class Scan:
         return bool(sieve(_utf8(fold(text))))
 
     @cached_property
-    def _calling(self) -> Callable[[bytes], Sequence[object]] | None:
+    def _calling(self) -> Sieve | None:
         """Finds texts of which one stands in every value that calls for a check; None: to look it up takes no longer.
 
         What is cased, or has a place, is found where its letters are.
         """
         texts = self._calling_texts()
-        return _sieve(tuple(sorted(map(_utf8, texts)))) if "" not in texts and len(texts) <= FEW else None
+        return sieve_of(tuple(sorted(map(_utf8, texts)))) if "" not in texts and len(texts) <= FEW else None
 
     @cached_property
-    def _calling_in_any_case(self) -> Callable[[bytes], Sequence[object]] | None:
+    def _calling_in_any_case(self) -> Sieve | None:
         """The same for a text as it is, without its letters made small, which takes most of the time."""
         found = windows(self._calling_texts())
-        return _sieve(found) if found else None
+        return sieve_of(found) if found else None
 
     def _calling_texts(self) -> set[str]:
         calling = [self._atoms[atom] for atom in self._calls]

@@ -13,7 +13,8 @@ from huntbeam.transforms.sigma import scan as scan_module
 from huntbeam.transforms.sigma.leaves import View, leaf
 from huntbeam.transforms.sigma.plan import ANYWHERE, END, START, WHOLE, Literal, Number
 from huntbeam.transforms.sigma.readings import fold, texts
-from huntbeam.transforms.sigma.scan import FEW, LEAST, REMEMBERED_LENGTH, ROOM, WORTH, Scan, _Texts, windows
+from huntbeam.transforms.sigma.scan import LEAST, REMEMBERED_LENGTH, ROOM, WORTH, Scan, _Texts
+from huntbeam.transforms.sigma.sieve import FEW
 from tests.conftest import examples
 
 LETTERS = "aAbΣς"
@@ -111,26 +112,6 @@ def test_texts_that_begin_alike_are_told_apart(text: str) -> None:
     long = "".join(f"{text}{atom:02}.psm " for atom in range(FEW))
     assert not scan.may_call(long * 50)
     assert all(scan.may_call(f"{long}{text.upper()}{atom:02}.PS1") for atom in range(FEW))
-
-
-WORDS = {"Event::Clear", "eo.oe.kiwi", "\\mimilib.dll", "Kiwi Legit Printer", "lsadump::"}
-
-
-@given(st.sampled_from(sorted(WORDS)), st.text(max_size=5), st.text("abk::iwMI. \\", max_size=30))
-def test_letters_in_any_case_are_in_every_text_that_may_call(word: str, around: str, other: str) -> None:
-    known = windows([fold(one) for one in WORDS])
-    assert 0 < len(known) <= FEW
-    for text in (other + word.upper() + other, other + word.swapcase(), word.lower() + around):
-        assert not text.isascii() or any(one in text.encode() for one in known)
-    atoms = {atom: Literal("F", fold(one), ANYWHERE, False) for atom, one in enumerate(WORDS)}
-    scan = Scan(atoms, {atom: [1] for atom in atoms})
-    assert scan.may_call(around + word.upper() + other)
-    assert scan.may_call(other) == bool(scan.look_up(other)[1])
-
-
-@pytest.mark.parametrize("texts", [["ab", "a::b"], ["Σας", "a::b"], [f"{a}{b}c" for a in "abc" for b in "abc"], []])
-def test_where_letters_in_any_case_tell_nothing(texts: list[str]) -> None:
-    assert windows(texts) == ()
 
 
 @pytest.mark.parametrize(("length", "kept"), [(20, ROOM // LEAST), (LEAST, ROOM // LEAST), (REMEMBERED_LENGTH, 256)])
