@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import apache_beam as beam
 from apache_beam.pvalue import TaggedOutput
@@ -122,8 +122,7 @@ class Steps:
             out[streams.ENRICHED] = enriched[streams.ENRICHED]
             detected.append(enriched[DETECTED])
         if self.rules:
-            found = rows if len(detected) == 1 else detected | "Detected" >> beam.Flatten()
-            out |= alerted(found, alerting(self.correlations, self.depths, self.suppress_ms, self.clock))
+            out |= alerted(detected, alerting(self.correlations, self.depths, self.suppress_ms, self.clock))
         if self.geoip:
             for name in (name for name in _WITH_ADDRESSES if name in out):
                 out[name] = out[name] | f"Locate_{name}" >> Locate(self.geoip)
@@ -205,16 +204,27 @@ def _wiring(steps: Steps) -> _Wiring:
     )
 
 
-def alerted(rows: beam.PCollection, wiring: Alerting) -> dict[str, beam.PCollection]:
+def alerted(digested: Sequence[beam.PCollection], wiring: Alerting) -> dict[str, beam.PCollection]:
     """What rules found in events, and correlations in several; by stream, where some are suppressed."""
-    alerts = rows | "Alerts" >> beam.FlatMap(_alerts).with_output_types(Batch)
+    alerts = _of_all(digested, "Alerts", _alerts)
     if wiring.correlations is not None:
-        hits = rows | "Hits" >> beam.FlatMap(_hits).with_output_types(Batch)
+        hits = _of_all(digested, "Hits", _hits)
         alerts = (alerts, hits | "Correlations" >> wiring.correlations) | "AllAlerts" >> beam.Flatten()
     if wiring.suppression is None:
         return {streams.ALERTS: alerts}
     found: dict[str, beam.PCollection] = alerts | "Suppress" >> wiring.suppression
     return found
+
+
+def _of_all(
+    digested: Sequence[beam.PCollection], name: str, rows: Callable[[Digested], Iterator[list[Any]]]
+) -> beam.PCollection:
+    """Batches of one kind of rows. They are brought together as such: what is flattened may be encoded on the way."""
+    found = [
+        one | (f"{name}_{number}" if number else name) >> beam.FlatMap(rows).with_output_types(Batch)
+        for number, one in enumerate(digested)
+    ]
+    return found[0] if len(found) == 1 else found | f"{name}_Detected" >> beam.Flatten()
 
 
 def _has_rows(enrichment: Enrichment | None) -> bool:

@@ -62,7 +62,7 @@ class MonsterSteps:
             looked_at = {streams.WINDOW_COUNTS: out[streams.WINDOW_COUNTS]}
             out[streams.ANOMALIES] = looked_at | "Anomalies" >> wiring.anomalies
         if self.rules:
-            out |= alerted(digested, alerting(self.correlations, self.depths, self.suppress_ms, self.clock))
+            out |= alerted([digested], alerting(self.correlations, self.depths, self.suppress_ms, self.clock))
         out[streams.MONSTER] = documents
         if self.geoip:
             for name in (name for name in (streams.MONSTER, streams.ALERTS, streams.SUPPRESSED) if name in out):

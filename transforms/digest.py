@@ -6,7 +6,7 @@ Pure and Beam-free: replay runs it where files are read, the stream where record
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable
 from fnmatch import translate
 from typing import TYPE_CHECKING
 
@@ -30,26 +30,23 @@ from huntbeam.schemas.sysmon import (
     ProcessTerminate,
     SysmonEvent,
 )
-from huntbeam.schemas.values import guid, integer, shown, text
+from huntbeam.schemas.values import guid, shown, text
 from huntbeam.schemas.winlog import WinlogEvent, parse_record
 from huntbeam.transforms.enrich import Pending
 from huntbeam.transforms.feeding import Feeding, internal, line_ends
 from huntbeam.transforms.formats import without_bom
+from huntbeam.transforms.heads import decode_head, decode_heads
+from huntbeam.transforms.kinds import Kinds, Wanted
 from huntbeam.transforms.read import Block
 from huntbeam.transforms.rekey import Reading, flatten, read_event, require_process, with_source_process
-from huntbeam.transforms.report import OTHER, PAIRS
 from huntbeam.transforms.sigma.watch import Watch
 
 if TYPE_CHECKING:
     from huntbeam.transforms.sigma.alerts import Detector, Found
     from huntbeam.transforms.sigma.in_force import RulesInForce
 
-SPELLINGS = 4 * PAIRS  # of them, as records write them: event ids are numbers or text
 _SOURCE_PROCESS_EVENTS = frozenset((8, 10))
 _PROVIDER = PROVIDER.lower()
-
-Pair = tuple[str | None, int | None]
-Written = tuple[str | None, str | int | None, str | None]  # with the channel, by which rules are told apart
 
 
 class Plan(msgspec.Struct, frozen=True, tag="windows"):
@@ -108,76 +105,6 @@ class Digested(msgspec.Struct):
     monster: list[MonsterEvent] = []  # of Monster Agent's records, which have no other rows
 
 
-class _WinlogHead(msgspec.Struct, gc=False):
-    provider_name: str | None = None
-    event_id: int | str | None = None
-    channel: str | None = None
-
-
-class _Head(msgspec.Struct, gc=False):
-    """Just enough of a record to tell whether it is wanted; everything else is skipped unread."""
-
-    winlog: _WinlogHead | None = None
-    source_name: str | None = None
-    log_name: str | None = None
-    event_id: int | str | None = None
-    Channel: str | None = None
-    EventID: int | str | None = None
-    SourceName: str | None = None
-    Provider: str | None = None
-
-
-class _Count:
-    """How often events of a kind came, whether they are wanted, and become rows whatever rules find in them."""
-
-    __slots__ = ("events", "has_rows", "wanted")
-
-    def __init__(self, wanted: bool, has_rows: bool) -> None:
-        self.events = 0
-        self.wanted = wanted
-        self.has_rows = has_rows
-
-
-_heads = msgspec.json.Decoder(_Head)
-_DECODE_ERRORS = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
-_OPEN, _CLOSE = b"{}"
-
-
-def _decode_heads(block: Block, ends: list[int]) -> Sequence[_Head | None]:
-    """The head of each line, None for a line that is not one whole JSON object of a known form.
-
-    All lines at once where that gives the same: each begins with { and ends with }. An object cannot go on from one
-    such line to the next, since a comma would have to stand between, so as many objects as lines are one a line.
-    """
-    buffer, start = block.buffer, block.start
-    for end in ends:
-        if buffer[start] != _OPEN or buffer[end - 1] != _CLOSE:
-            break
-        start = end + 1
-    else:
-        try:
-            heads = _heads.decode_lines(block.data)
-        except _DECODE_ERRORS:
-            heads = []
-        if len(heads) == len(ends):
-            return heads
-    return [_decode_head(line) for line in _lines(block, ends)]
-
-
-def _lines(block: Block, ends: list[int]) -> Iterator[memoryview]:
-    view, start = memoryview(block.buffer), block.start
-    for end in ends:
-        yield view[start:end]
-        start = end + 1
-
-
-def _decode_head(line: bytes | memoryview) -> _Head | None:
-    try:
-        return _heads.decode(line)
-    except _DECODE_ERRORS:
-        return None
-
-
 class Digest(Feeding):
     """Feeds on blocks and records, gives up what they became by take()."""
 
@@ -189,9 +116,7 @@ class Digest(Feeding):
         self._rules = _rules_in_force(plan) if plan.rules else None
         self._generation = 0
         self._detector: Detector | None = None
-        self._counts: dict[tuple[Pair, bool], _Count] = {}
-        self._others = {kind: _Count(*kind) for kind in ((False, False), (True, False), (True, True))}
-        self._known: dict[Written, _Count] = {}  # what the fast path has met
+        self._kinds = Kinds(self._wanted)
         self._unwanted = 0
         self._mostly_wanted = False  # of the last block
         self._tallies: dict[str, int] = {}
@@ -205,16 +130,16 @@ class Digest(Feeding):
         now = self._rules.current()
         if self._detector is None or now.generation != self._generation:
             self._detector, self._generation = now.detector, now.generation
-            self._known.clear()  # what is wanted may be another
+            self._kinds.renew()
         for name, count in self._rules.news().items():
             self._tallies[name] = self._tallies.get(name, 0) + count
 
     def record(self, raw: bytes, source: str, index: int, position: int | None, partition: int | None = None) -> None:
         """One record as it came. Decoded as far as needed to tell whether it is wanted, then whole."""
-        head = _decode_head(raw)
-        count = self._recognize(head) if head is not None else None
-        if count is not None and not count.wanted:
-            count.events += 1
+        head = decode_head(raw)
+        kind = self._kinds.of_head(head) if head is not None else None
+        if kind is not None and (not kind.is_wanted or (kind.sieve is not None and kind.sieve.rules_out(raw))):
+            kind.events += 1
         else:
             self._record(without_bom(raw), raw, source, index, position, partition)
 
@@ -229,12 +154,7 @@ class Digest(Feeding):
         """What came of everything fed since the last time."""
         out = self.take_rows()
         out.tallies, self._tallies = self._tallies, {}
-        named = ((pair, count) for (pair, _), count in self._counts.items())
-        counts = [*named, *((OTHER, count) for count in self._others.values())]
-        for (provider, event_id), count in counts:
-            if count.events:
-                out.pairs.append((provider, event_id, count.events))
-                count.events = 0
+        out.pairs.extend(self._kinds.take())
         return out
 
     def take_rows(self) -> Digested:
@@ -244,31 +164,22 @@ class Digest(Feeding):
 
     def _block(self, block: Block, source: str, index: int) -> None:
         ends = line_ends(block)
-        # Where most is wanted, as with many rules, heads would be decoded in vain.
-        heads = [None] * len(ends) if self._mostly_wanted else _decode_heads(block, ends)
+        # Where most is wanted, as with many rules, most heads would be decoded in vain.
+        heads = self._kinds.sieved_heads(block, ends) if self._mostly_wanted else decode_heads(block, ends)
         data, start, before = block.data, block.start, self._unwanted
         for head, end in zip(heads, ends, strict=True):
-            count = self._recognize(head) if head is not None else None
-            if count is None or count.wanted:  # or it is blank, broken, or of a rarer shape
+            kind = self._kinds.of_head(head) if head is not None else None
+            if kind is None or kind.is_wanted:  # or it is blank, broken, or of a rarer shape
                 line = bytes(data[start:end])
-                original = line if block.wide is None else block.original(start, end)
-                self._record(line, original, source, index, block.position(start))
-            else:
-                self._unwanted += 1
-                count.events += 1
+                if kind is None or kind.sieve is None or not kind.sieve.rules_out(line):
+                    original = line if block.wide is None else block.original(start, end)
+                    self._record(line, original, source, index, block.position(start))
+                    start = end + 1
+                    continue
+            self._unwanted += 1
+            kind.events += 1
             start = end + 1
         self._mostly_wanted = 2 * (self._unwanted - before) < len(ends)
-
-    def _recognize(self, head: _Head) -> _Count | None:
-        """The count of a record's kind; None when the head alone does not tell it."""
-        winlog = head.winlog
-        if winlog is not None:
-            kind = winlog.provider_name, winlog.event_id, winlog.channel
-        elif head.event_id is not None:
-            kind = head.source_name, head.event_id, head.log_name
-        else:
-            kind = head.SourceName or head.Provider, head.EventID, head.Channel
-        return self._known.get(kind) or self._meet_written(kind)
 
     def _record(
         self, raw: bytes, original: bytes, source: str, index: int, position: int | None, partition: int | None = None
@@ -276,13 +187,12 @@ class Digest(Feeding):
         """One record on its own: it is counted, or it becomes a dead letter."""
         try:
             event = parse_record(raw)
-            kind = event.provider, event.event_id, event.channel
-            count = self._known.get(kind) or self._meet(kind, self._count(*kind))
-            if count.wanted:
-                self._take_up(event, source, index, position, has_rows=count.has_rows)
+            kind = self._kinds.of_event(event)
+            if kind.is_wanted:
+                self._take_up(event, source, index, position, has_rows=kind.has_rows)
             else:
                 self._unwanted += 1
-            count.events += 1
+            kind.events += 1
         except RecordError as error:
             if raw and not raw.isspace():
                 self._refuse(error, original, source, position, partition)
@@ -331,7 +241,9 @@ class Digest(Feeding):
         if not inside:
             context = flatten(reading, ContextCreate) if create is not None else None
             create = connect = whole = None
-        found = self._found(self._detector, event) if inside and self._detector is not None else None
+        found = None
+        if inside and self._detector is not None:
+            found = self._found(self._detector, event, event_uid=reading.event_uid)
         pending = None
         if inside and plan.enrich:
             pending = self._pending(reading, process, found.deferred if found is not None else ())
@@ -354,8 +266,10 @@ class Digest(Feeding):
         if inside or context is not None or terminate is not None:
             self._put(arrival)
 
-    def _found(self, detector: Detector, event: WinlogEvent, *, defers: bool = True) -> Found | None:
-        found = detector.find(event, self._plan.event_time, defers=defers)
+    def _found(
+        self, detector: Detector, event: WinlogEvent, *, defers: bool = True, event_uid: str | None = None
+    ) -> Found | None:
+        found = detector.find(event, self._plan.event_time, defers=defers, event_uid=event_uid)
         if found is not None and found.timeless:
             self._tallies["no_time_to_correlate"] = self._tallies.get("no_time_to_correlate", 0) + found.timeless
         return found
@@ -381,30 +295,13 @@ class Digest(Feeding):
             return True
         return time is not None and (since is None or time >= since) and (until is None or time < until)
 
-    def _count(self, provider: str | None, event_id: int, channel: str | None) -> _Count:
-        has_rows = self._is_sysmon(provider, event_id)
-        wanted = has_rows or (self._detector is not None and self._detector.wants(provider, channel, event_id))
-        place = (provider, event_id), wanted
-        count = self._counts.get(place)
-        if count is None:
-            if len(self._counts) >= PAIRS:
-                return self._others[wanted, has_rows]
-            count = self._counts[place] = _Count(wanted, has_rows)
-        return count
-
-    def _meet_written(self, kind: Written) -> _Count | None:
-        """The count of a kind as a record writes it; None for an event id that is no number, which is refused."""
-        provider, event_id = kind[0] or None, integer(kind[1])
-        return None if event_id is None else self._meet(kind, self._count(provider, event_id, kind[2] or None))
-
-    def _meet(self, kind: Written, count: _Count) -> _Count:
-        if len(self._known) < SPELLINGS:
-            self._known[kind] = count
-        return count
-
-    def _is_sysmon(self, provider: str | None, event_id: int) -> bool:
-        """Whether an event becomes rows, whatever the rules say."""
-        return (provider or "").lower() == _PROVIDER and (self._plan.events or event_id in self._ids)
+    def _wanted(self, provider: str | None, event_id: int, channel: str | None) -> Wanted:
+        if (provider or "").lower() == _PROVIDER and (self._plan.events or event_id in self._ids):
+            return Wanted(any=True, rows=True)
+        detector = self._detector
+        if detector is None or not detector.wants(provider, channel, event_id):
+            return Wanted(any=False)
+        return Wanted(any=True, sieve=None if self._hosts else detector.sieve(channel, event_id))
 
 
 def spread(arrivals: Iterable[Arrival], out: Digested) -> None:

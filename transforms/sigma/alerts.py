@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
+from functools import lru_cache
 from typing import NamedTuple
 
 import msgspec
@@ -24,8 +25,10 @@ from huntbeam.transforms.sigma.fields import context_fields
 from huntbeam.transforms.sigma.matcher import Matcher
 from huntbeam.transforms.sigma.plan import Rule, RuleSet
 from huntbeam.transforms.sigma.readings import fold
+from huntbeam.transforms.sigma.sieve import RecordSieve
 
 _IMAGES = ("Image", "NewProcessName", "ProcessName", "SourceImage", "Application")
+_attack = lru_cache(maxsize=4_096)(techniques)  # the lists are shared, and nobody writes into a row
 _USERS = (("", "User"), ("SubjectDomainName", "SubjectUserName"), ("TargetDomainName", "TargetUserName"))
 
 
@@ -58,13 +61,17 @@ class Detector:
         """Whether any rule looks at such events; of the others nothing need be read."""
         return self._matcher.wants(channel_of(provider, channel), event_id)
 
+    def sieve(self, channel: str | None, event_id: int) -> RecordSieve | None:
+        """Rules out records that no rule matches. None where that cannot be told, as where the channel is concluded."""
+        return self._matcher.sieve(channel, event_id) if channel else None
+
     def find(
         self, event: WinlogEvent, mode: EventTime, *, defers: bool = True, event_uid: str | None = None
     ) -> Found | None:
         """The alerts of an event and what it is to correlations; None where no rule matches. Never fails.
 
-        Without `defers` no context will come: what waits for one is decided at once. `event_uid` is of what is no
-        Windows event and has an id of its own.
+        Without `defers` no context will come: what waits for one is decided at once. `event_uid` is where the id is
+        known: what is no Windows event has one of its own.
         """
         seen = sigma_event(event)
         hits = self._matcher.match(seen)
@@ -153,7 +160,7 @@ class Detector:
             rule_level=rule.level,
             rule_type=RULE,
             tags=list(rule.tags),
-            attack=techniques(rule.tags),
+            attack=_attack(rule.tags),
             author=rule.author,
             references=list(rule.references),
             ruleset=self._rules.digest,

@@ -22,6 +22,7 @@ from huntbeam.transforms.sigma.needs import Judge, channel_asked, id_asked
 from huntbeam.transforms.sigma.plan import Reference, RuleSet, Variant
 from huntbeam.transforms.sigma.readings import fold
 from huntbeam.transforms.sigma.scan import Found
+from huntbeam.transforms.sigma.sieve import RecordSieve
 from huntbeam.transforms.sigma.source_rules import Conditioned, SourceRules
 
 MET = 8_192  # envelopes of events: hosts, channels and ids
@@ -83,6 +84,10 @@ class Matcher:
     def wants(self, channel: str | None, event_id: int) -> bool:
         """Whether any rule can match events of a kind."""
         return bool(self._source(channel, event_id).rules)
+
+    def sieve(self, channel: str, event_id: int) -> RecordSieve | None:
+        """Rules out records of events of a kind that no rule matches; None where there can be no such sieve."""
+        return self._source(channel, event_id).sieve
 
     def prepare(self, like: Matcher) -> None:
         """Builds what the kinds of events need that another matcher has met."""

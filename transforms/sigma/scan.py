@@ -136,16 +136,17 @@ class Scan:
 
         What is cased, or has a place, is found where its letters are.
         """
-        texts = self._calling_texts()
+        texts = self.calling_texts()
         return sieve_of(tuple(sorted(map(_utf8, texts)))) if "" not in texts and len(texts) <= FEW else None
 
     @cached_property
     def _calling_in_any_case(self) -> Sieve | None:
         """The same for a text as it is, without its letters made small, which takes most of the time."""
-        found = windows(self._calling_texts())
+        found = windows(self.calling_texts())
         return sieve_of(found) if found else None
 
-    def _calling_texts(self) -> set[str]:
+    def calling_texts(self) -> set[str]:
+        """Of which one stands in every value that calls for a check; an empty one, in all, in place of a number."""
         calling = [self._atoms[atom] for atom in self._calls]
         return {fold(one.text) if isinstance(one, Literal) else "" for one in calling}
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import cached_property
 from itertools import islice
 from typing import NamedTuple
 
@@ -17,6 +18,7 @@ from huntbeam.transforms.sigma.leaves import View
 from huntbeam.transforms.sigma.plan import Atom, Expression, Literal, Needs, Number
 from huntbeam.transforms.sigma.readings import texts
 from huntbeam.transforms.sigma.scan import NOTHING, REMEMBERED_LENGTH, Found, Scan
+from huntbeam.transforms.sigma.sieve import RecordSieve
 
 _LookedUp = tuple[list[frozenset[int]], set[int], list[tuple[Scan, str]]]
 
@@ -75,6 +77,13 @@ class SourceRules:
         self._remembered: dict[str, dict[str, Found] | type[_Long]] = {
             field: scan.remembered for field, scan in self.scans.items()
         }
+
+    @cached_property
+    def sieve(self) -> RecordSieve | None:
+        """Rules out records that no rule matches; None where there can be no such sieve."""
+        scans = [*self.scans.values(), *((self.rest,) if self.rest else ())]
+        found = None if self.always else RecordSieve(set().union(*(scan.calling_texts() for scan in scans)))
+        return found if found is not None and found.is_of_use else None
 
     def match(self, fields: Mapping[str, Json], envelope: int = 0, known: Found | None = None) -> list[int]:
         """The rules that match, ascending, by their index in the set.
