@@ -65,22 +65,22 @@ class Envelope(msgspec.Struct):
     Severity: Any = None
 
 
-class _OddWinlog(Winlog):
+class _LenientWinlog(Winlog):
+    """Its part of a lenient envelope."""
+
     provider_name: Any = None
     channel: Any = None
     computer_name: Any = None
     event_data: msgspec.Raw = NULL
 
     def __post_init__(self) -> None:
-        self.provider_name = text(self.provider_name)
-        self.channel = text(self.channel)
-        self.computer_name = text(self.computer_name)
+        _name(self, "provider_name", "channel", "computer_name")
 
 
-class _UnreadEnvelope(Envelope):
+class _LenientEnvelope(Envelope):
     """One with event data that cannot be decoded as they stand, or names that are no text."""
 
-    winlog: _OddWinlog | None = None
+    winlog: _LenientWinlog | None = None
     source_name: Any = None
     log_name: Any = None
     computer_name: Any = None
@@ -92,17 +92,21 @@ class _UnreadEnvelope(Envelope):
     Computer: Any = None
 
     def __post_init__(self) -> None:
-        for name in _NAMES:
-            setattr(self, name, text(getattr(self, name)))
+        _name(self, "source_name", "log_name", "computer_name")
+        _name(self, "SourceName", "Provider", "Channel", "Hostname", "Computer")
 
 
-class _OddEnvelope(_UnreadEnvelope):
+class _OddEnvelope(_LenientEnvelope):
     """One whose `winlog` is no object, which says nothing of a shape."""
 
     winlog: Any = None
 
 
-_NAMES = ("source_name", "log_name", "computer_name", "SourceName", "Provider", "Channel", "Hostname", "Computer")
+def _name(part: Winlog | Envelope, *names: str) -> None:
+    """Makes names text, whatever they were written as."""
+    for name in names:
+        setattr(part, name, text(getattr(part, name)))
+
 
 # Fields of the flat shapes' envelope: NXLog, Logstash, PowerShell's TimeCreated export and the Azure array.
 _FLAT_ENVELOPE = """
@@ -118,7 +122,7 @@ FLAT_ENVELOPE = frozenset(_FLAT_ENVELOPE.split())
 NXLOG_ENVELOPE = FLAT_ENVELOPE | {"EventType", "ProcessID"}
 
 decode = msgspec.json.Decoder(Envelope).decode
-_decode_unread = msgspec.json.Decoder(_UnreadEnvelope).decode
+_decode_lenient = msgspec.json.Decoder(_LenientEnvelope).decode
 _decode_odd = msgspec.json.Decoder(_OddEnvelope).decode
 
 
@@ -130,7 +134,7 @@ def decode_leniently(record: bytes) -> Envelope:
         pass
     try:
         try:
-            return _decode_unread(record)
+            return _decode_lenient(record)
         except msgspec.ValidationError:
             return _decode_odd(record)
     except msgspec.MsgspecError as error:
@@ -140,12 +144,12 @@ def decode_leniently(record: bytes) -> Envelope:
         raise RecordError(STEP, "InvalidJson", f"not valid JSON: {error}") from error
 
 
-def decode_part(decode: Callable[[bytes | msgspec.Raw], Decoded], part: msgspec.Raw) -> Decoded:
+def decode_part(decoder: Callable[[bytes | msgspec.Raw], Decoded], part: msgspec.Raw) -> Decoded:
     """A part of a record that was left undecoded, mended where it has to be. Raises as msgspec does."""
     try:
-        return decode(part)
+        return decoder(part)
     except UNREADABLE:
-        return decode(mend(bytes(part)))
+        return decoder(mend(bytes(part)))
 
 
 _SURROGATE = re.compile(rb"\\u[dD]")

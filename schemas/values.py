@@ -35,6 +35,15 @@ def text(value: Json) -> str | None:
     return None if value is None else _encode(value).decode()
 
 
+def first(*values: Json) -> Json:
+    """The first that is not null; null where all are.
+
+    >>> first(None, "", 0)
+    ''
+    """
+    return next((value for value in values if value is not None), None)
+
+
 def integer(value: Json) -> int | None:
     """A number, also as text or hexadecimal; null for what is none, such as `-`, or needs more than 64 bits.
 

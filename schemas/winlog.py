@@ -24,7 +24,7 @@ from huntbeam.schemas.envelope import (
     decode_part,
     mend,
 )
-from huntbeam.schemas.values import GUID_LENGTHS, Json, canonical, integer, text
+from huntbeam.schemas.values import GUID_LENGTHS, Json, canonical, first, integer, text
 
 DEPTH = 3  # envelopes inside envelopes: an export of a forwarder's record is two
 
@@ -126,9 +126,9 @@ def _parse(raw: bytes, record: bytes, depth: int) -> WinlogEvent:
 
 
 def _shaped(envelope: Envelope, record: bytes, raw: bytes, depth: int) -> WinlogEvent:
-    event = winlogbeat7(envelope, raw) or winlogbeat6(envelope, raw)
-    if event is None:
-        event = flat(envelope, record, raw) or evtx(envelope, raw)
+    event = (
+        winlogbeat7(envelope, raw) or winlogbeat6(envelope, raw) or flat(envelope, record, raw) or evtx(envelope, raw)
+    )
     if event is not None:
         return event
     inner = nested(envelope, record) if depth else None
@@ -183,8 +183,8 @@ def flat(envelope: Envelope, record: bytes, raw: bytes) -> WinlogEvent | None:
         channel=envelope.Channel or None,
         provider=envelope.SourceName or envelope.Provider or None,
         event_id=_event_id(envelope.EventID),
-        written_id=_first(envelope.RecordNumber, envelope.EventRecordID),
-        written_time=_first(envelope.timestamp, envelope.TimeCreated, envelope.EventTime),
+        written_id=first(envelope.RecordNumber, envelope.EventRecordID),
+        written_time=first(envelope.timestamp, envelope.TimeCreated, envelope.EventTime),
         event_data=msgspec.Raw(record),
         flat=True,
         raw=raw,
@@ -295,7 +295,3 @@ def _event_id(value: Json) -> int:
     if number is None:
         raise RecordError(STEP, "InvalidEventId", "the event id is no number")
     return number
-
-
-def _first(*values: Json) -> Json:
-    return next((value for value in values if value is not None), None)

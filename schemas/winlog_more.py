@@ -7,7 +7,7 @@ from typing import NamedTuple
 import msgspec
 
 from huntbeam.schemas.envelope import NULL, Winlog, decode_part
-from huntbeam.schemas.values import Json
+from huntbeam.schemas.values import Json, first
 from huntbeam.schemas.winlog import WinlogEvent
 
 
@@ -28,15 +28,15 @@ def more(event: WinlogEvent) -> More:
     element = _read(envelope.Event)
     bare = _dig(element, "EventData", "Data")
     return More(
-        _first(
+        first(
             _dig(element, "System", "Level"),
             envelope.Level,
             envelope.level,
             _dig(_read(envelope.log), "level"),
             envelope.Severity,
         ),
-        _first(_read(envelope.message), _read(envelope.Message), _dig(element, "RenderingInfo", "Message")),
-        _first(
+        first(_read(envelope.message), _read(envelope.Message), _dig(element, "RenderingInfo", "Message")),
+        first(
             _read(envelope.winlog.user_data) if isinstance(envelope.winlog, Winlog) else None,
             _read(envelope.user_data),
             _dig(element, "UserData"),
@@ -52,10 +52,6 @@ def _read(raw: msgspec.Raw) -> Json:
         return decode_part(msgspec.json.decode, raw)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         return None
-
-
-def _first(*values: Json) -> Json:
-    return next((value for value in values if value is not None), None)
 
 
 def _dig(value: Json, *path: str) -> Json:

@@ -48,7 +48,7 @@ def sigma_event(event: WinlogEvent) -> SigmaEvent:
         fields = event.data()
     except RecordError:
         fields = {}
-    channel = event.channel or channel_of(event.provider, None)
+    channel = channel_of(event.provider, event.channel)
     if not fields or (channel not in _NAMED and (channel or "").lower() not in _NAMED):
         fields = _with_the_rest(event, fields)
     if "EventTypeOrignal" in fields:  # NXLog renames (and misspells) what its own EventType hides

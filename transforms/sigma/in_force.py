@@ -109,9 +109,9 @@ class RulesInForce:
 
     def _settled(self, watch: Watch) -> str:
         """The stamp of the files once it stays the same; the wait is short, and so is the number of waits."""
-        files = (*watch.paths, *watch.pipelines)
-        from huntbeam.transforms.sigma.rule_files import stamp
+        from huntbeam.transforms.sigma.rule_files import stamp  # most runs end before they need it
 
+        files = (*watch.paths, *watch.pipelines)
         found = stamp(files)
         for _ in range(_TRIES if found != self._seen else 0):
             time.sleep(min(_SETTLES, watch.every / 4))
