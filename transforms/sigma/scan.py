@@ -73,6 +73,8 @@ class _Texts:
                     self._twins[first] = atom
             else:
                 self._any.append(atom)
+        # A letter stands in many places of a text, and an automaton would tell of each.
+        self._letters = [(text, by_place[ANYWHERE].pop(text)) for text in list(by_place[ANYWHERE]) if len(text) == 1]
         self._whole = by_place[WHOLE]
         self._longest = max(map(len, self._whole), default=-1)  # a long text takes longer to hash than to read
         self._anywhere, self._starts, self._ends = (_Automaton(by_place[place]) for place in (ANYWHERE, START, END))
@@ -81,7 +83,7 @@ class _Texts:
 
     def find(self, text: bytes) -> list[int]:
         """The atoms that are true of a text in UTF-8, some perhaps twice."""
-        found = list(self._any)
+        found = self._any + [atom for letter, atom in self._letters if letter in text]
         if len(text) <= self._longest:
             whole = self._whole.get(text)
             if whole is not None:

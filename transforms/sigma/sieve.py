@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection
 from functools import lru_cache
 from itertools import product
 
@@ -25,12 +25,16 @@ _AS_WRITTEN = re.compile(r"(?=.*[^-+.e\d])[^\s\"\\/,{}\[\]:][^\s\"\\/,{}\[\]]*",
 _ESCAPED = (rb"\u00", rb"\u017", rb"\u212")
 _TRIALS = 200  # records that it may fail to rule out beyond those that it does, before it is given up
 
-Sieve = Callable[[bytes], Sequence[object]]  # what is found; empty: nothing is
+Sieve = Callable[[bytes], object]  # whether any is found
 
 
 @lru_cache(maxsize=KEPT)
 def sieve_of(texts: tuple[bytes, ...]) -> Sieve:
     """Finds one of a few texts at least, where there are any, but none that begins inside another."""
+    letters = [text for text in texts if len(text) == 1]
+    if letters:  # they stand in many places, and the library would tell of each
+        others = sieve_of(tuple(text for text in texts if len(text) > 1))
+        return lambda text: any(letter in text for letter in letters) or others(text)
     return BytesAhoCorasick((*texts, *_NOWHERE), matchkind=MatchKind.LeftmostFirst).find_matches_as_indexes
 
 

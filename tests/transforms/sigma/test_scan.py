@@ -14,7 +14,7 @@ from huntbeam.transforms.sigma.leaves import View, leaf
 from huntbeam.transforms.sigma.plan import ANYWHERE, END, START, WHOLE, Literal, Number
 from huntbeam.transforms.sigma.readings import fold, texts
 from huntbeam.transforms.sigma.scan import LEAST, REMEMBERED_LENGTH, ROOM, WORTH, Scan, _Texts
-from huntbeam.transforms.sigma.sieve import FEW
+from huntbeam.transforms.sigma.sieve import FEW, sieve_of
 from tests.conftest import examples
 
 LETTERS = "aAbΣς"
@@ -134,3 +134,13 @@ def test_an_automaton_that_is_made_anew_finds_the_same() -> None:
     scan, text = Scan(words, {}), "a word 1, " + "x" * REMEMBERED_LENGTH
     times = 3 * WORTH * len(words) // len(text)
     assert {scan.look_up(text)[0] for _ in range(times)} == {frozenset((1,))}
+
+
+def test_a_letter_that_stands_everywhere_is_told_once() -> None:
+    found = _Texts([(0, Literal("F", "a", ANYWHERE, False)), (1, Literal("F", "ab", ANYWHERE, False))])
+    assert found.find(b"a" * 10_000) == [0]
+    assert sorted(found.find(b"xab")) == [0, 1]
+    sieve = sieve_of((b"a", b"bc"))
+    assert sieve(b"x" + b"a" * 10_000) is True
+    assert sieve(b"xbc")
+    assert not sieve(b"xyz")
