@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from functools import cached_property, lru_cache
 
 from ahocorasick_rs import BytesAhoCorasick, Implementation
 
 from huntbeam.transforms.sigma.plan import ANYWHERE, END, START, WHOLE, Literal, Number
 from huntbeam.transforms.sigma.readings import fold, number
-from huntbeam.transforms.sigma.sieve import FEW, Sieve, sieve_of, windows
+from huntbeam.transforms.sigma.sieve import FEW, PIECE, Sieve, sieve_of, windows
 
 SMALL = 500  # texts of an automaton that is made larger to be a quarter faster, once it has seen
 WORTH = 10_000  # bytes for each of them: before, to make it takes longer than it saves
@@ -54,6 +54,14 @@ class _Automaton:
             self._left = WORTH * len(self._texts) if is_first and len(self._texts) <= SMALL else sys.maxsize
         return find(text, overlapping=True)
 
+    def anywhere(self, text: bytes) -> Collection[int]:
+        """The atoms of the texts that stand in another, some perhaps several times."""
+        if len(text) <= PIECE:
+            return [self.atoms[number] for number, _, _ in self.find(text)]
+        starts = range(0, len(text), PIECE)
+        pieces = (text[start : start + PIECE + self.length - 1] for start in starts)
+        return {self.atoms[number] for piece in pieces for number, _, _ in self.find(piece)}
+
 
 def _utf8(text: str) -> bytes:
     return text.encode("utf-8", "surrogatepass")  # of rules; no record has lone surrogates
@@ -90,7 +98,7 @@ class _Texts:
                 found.append(whole)
         anywhere, starts, ends = self._anywhere, self._starts, self._ends
         if anywhere.length:
-            found += [anywhere.atoms[number] for number, _, _ in anywhere.find(text)]
+            found += anywhere.anywhere(text)
         if starts.length:
             found += [starts.atoms[number] for number, start, _ in starts.find(text[: starts.length]) if not start]
         if ends.length:
@@ -126,7 +134,7 @@ class Scan:
     def may_call(self, text: str) -> bool:
         """Whether a text may call for a check. One that calls for none need not be looked up where no other does."""
         sieve, caseless = self._calling, self._calling_in_any_case
-        if sieve is None:
+        if sieve is None or len(text) > PIECE:
             return True
         if caseless is not None and text.isascii() and not caseless(text.encode()):
             return False

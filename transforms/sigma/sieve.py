@@ -10,6 +10,7 @@ from itertools import product
 
 from ahocorasick_rs import BytesAhoCorasick, MatchKind
 
+PIECE = 64 * 1_024  # bytes looked at at once: the library tells of every place where something stands
 FEW = 60  # texts that SIMD instructions look for
 WINDOW = 3  # letters of them that are looked for in all their cases
 _ANY = re.compile(r"(?s:.*)")
@@ -57,7 +58,7 @@ class RecordSieve:
 
     def rules_out(self, record: bytes) -> bool:
         """Whether no value of a record holds one of the texts, for sure."""
-        if not self._trials or self._sieve is None:
+        if not self._trials or self._sieve is None or len(record) > PIECE:
             return False
         if not record.isascii() or self._sieve(record):
             self._trials -= 1

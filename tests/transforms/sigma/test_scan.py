@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from typing import Any
 from unittest.mock import patch
 
@@ -14,7 +15,7 @@ from huntbeam.transforms.sigma.leaves import View, leaf
 from huntbeam.transforms.sigma.plan import ANYWHERE, END, START, WHOLE, Literal, Number
 from huntbeam.transforms.sigma.readings import fold, texts
 from huntbeam.transforms.sigma.scan import LEAST, REMEMBERED_LENGTH, ROOM, WORTH, Scan, _Texts
-from huntbeam.transforms.sigma.sieve import FEW, sieve_of
+from huntbeam.transforms.sigma.sieve import FEW, RecordSieve, sieve_of
 from tests.conftest import examples
 
 LETTERS = "aAbΣς"
@@ -144,3 +145,26 @@ def test_a_letter_that_stands_everywhere_is_told_once() -> None:
     assert sieve(b"x" + b"a" * 10_000) is True
     assert sieve(b"xbc")
     assert not sieve(b"xyz")
+
+
+@settings(max_examples=examples(300))
+@given(st.lists(literals, unique=True, max_size=6), st.text(LETTERS, max_size=40), st.integers(1, 8))
+def test_piece_by_piece_it_finds_the_same(atoms: list[Literal], text: str, piece: int) -> None:
+    at = dict(enumerate(atoms))
+    expected = Scan(at, {}).look_up(text)
+    with patch.object(scan_module, "PIECE", piece):
+        assert Scan(at, {}).look_up(text) == expected
+
+
+def test_a_value_in_which_something_stands_everywhere_takes_no_memory() -> None:
+    scan = Scan({0: Literal("F", "-k", ANYWHERE, False), 1: Literal("F", "k-", ANYWHERE, False)}, {0: [0], 1: [1]})
+    record = RecordSieve({"kkk"})
+    text = "-kkk" * 200_000
+    tracemalloc.start()
+    try:
+        assert scan.may_call(text)
+        assert scan.look_up(text)[0] == {0, 1}
+        assert not record.rules_out(text.encode())
+        assert tracemalloc.get_traced_memory()[1] < 30_000_000
+    finally:
+        tracemalloc.stop()
