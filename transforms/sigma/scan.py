@@ -82,7 +82,8 @@ class _Texts:
             else:
                 self._any.append(atom)
         # A letter stands in many places of a text, and an automaton would tell of each.
-        self._letters = [(text, by_place[ANYWHERE].pop(text)) for text in list(by_place[ANYWHERE]) if len(text) == 1]
+        letters = [text for text in by_place[ANYWHERE] if len(text) == 1]
+        self._letters = [(text[0], by_place[ANYWHERE].pop(text)) for text in letters]
         self._whole = by_place[WHOLE]
         self._longest = max(map(len, self._whole), default=-1)  # a long text takes longer to hash than to read
         self._anywhere, self._starts, self._ends = (_Automaton(by_place[place]) for place in (ANYWHERE, START, END))

@@ -32,7 +32,7 @@ Sieve = Callable[[bytes], object]  # whether any is found
 @lru_cache(maxsize=KEPT)
 def sieve_of(texts: tuple[bytes, ...]) -> Sieve:
     """Finds one of a few texts at least, where there are any, but none that begins inside another."""
-    letters = [text for text in texts if len(text) == 1]
+    letters = [text[0] for text in texts if len(text) == 1]
     if letters:  # they stand in many places, and the library would tell of each
         others = sieve_of(tuple(text for text in texts if len(text) > 1))
         return lambda text: any(letter in text for letter in letters) or others(text)
