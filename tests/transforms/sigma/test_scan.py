@@ -56,6 +56,8 @@ def test_it_finds_what_each_leaf_finds(atoms: list[Literal | Number], found: lis
     st.integers(0, 8),
 )
 @example([Literal("F", "a\nb", ANYWHERE, False)], ["xxxa\nbxxx"], 2, 3)
+@example([Literal("F", "\n", ANYWHERE, False)], ["xxxabxxxa\n"], 2, 3)
+@example([Literal("F", "\n", ANYWHERE, False)], ["xxxabxxxa"], 2, 3)
 def test_line_by_line_it_finds_the_same(atoms: list[Literal], found: list[str], line: int, room: int) -> None:
     at = dict(enumerate(atoms))
     expected = [Scan(at, {}).look_up(text) for text in found]
