@@ -138,7 +138,7 @@ class Digest(Feeding):
         """One record as it came. Decoded as far as needed to tell whether it is wanted, then whole."""
         head = decode_head(raw)
         kind = self._kinds.of_head(head) if head is not None else None
-        if kind is not None and (not kind.is_wanted or (kind.sieve is not None and kind.sieve.rules_out(raw))):
+        if kind is not None and (not kind.is_wanted or kind.rules_out(raw)):
             kind.events += 1
         else:
             self._record(without_bom(raw), raw, source, index, position, partition)
@@ -169,15 +169,13 @@ class Digest(Feeding):
         data, start, before = block.data, block.start, self._unwanted
         for head, end in zip(heads, ends, strict=True):
             kind = self._kinds.of_head(head) if head is not None else None
-            if kind is None or kind.is_wanted:  # or it is blank, broken, or of a rarer shape
+            if kind is not None and (not kind.is_wanted or kind.rules_out(data[start:end])):
+                self._unwanted += 1
+                kind.events += 1
+            else:  # wanted, or blank, broken, or of a rarer shape
                 line = bytes(data[start:end])
-                if kind is None or kind.sieve is None or not kind.sieve.rules_out(line):
-                    original = line if block.wide is None else block.original(start, end)
-                    self._record(line, original, source, index, block.position(start))
-                    start = end + 1
-                    continue
-            self._unwanted += 1
-            kind.events += 1
+                original = line if block.wide is None else block.original(start, end)
+                self._record(line, original, source, index, block.position(start))
             start = end + 1
         self._mostly_wanted = 2 * (self._unwanted - before) < len(ends)
 

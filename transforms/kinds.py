@@ -41,6 +41,10 @@ class Kind:
         self.events = 0
         self.is_wanted, self.has_rows, self.sieve = wanted
 
+    def rules_out(self, record: bytes | memoryview) -> bool:
+        """Whether nothing is wanted of a record, although something may be of its kind."""
+        return self.sieve is not None and self.sieve.rules_out(bytes(record))
+
 
 class Kinds:
     """The kinds that came. Events choose what they call themselves: a bounded number is kept apart and remembered."""

@@ -14,7 +14,7 @@ from huntbeam.schemas.alert import RULE, Alert, techniques
 from huntbeam.schemas.clock import EventTime, instant, read_clocks
 from huntbeam.schemas.correlation import Grouped
 from huntbeam.schemas.dead_letter import RecordError
-from huntbeam.schemas.values import Json, shown, text
+from huntbeam.schemas.values import Json, first, shown, text
 from huntbeam.schemas.winlog import WinlogEvent, identifying
 from huntbeam.transforms.correlation.hits import Fields
 from huntbeam.transforms.correlation.hits import hits as correlation_hits
@@ -183,8 +183,7 @@ class Renamed:
 
     def get(self, name: str, /) -> Json:
         """The value; null without one."""
-        found = (self._fields.get(one) for one in self._names.get(name, (name,)))
-        return next((value for value in found if value is not None), None)
+        return first(*(self._fields.get(one) for one in self._names.get(name, (name,))))
 
 
 def with_context(event: SigmaEvent, context: Mapping[str, Json]) -> SigmaEvent:

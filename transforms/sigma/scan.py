@@ -54,7 +54,7 @@ class _Automaton:
             self._left = WORTH * len(self._texts) if is_first and len(self._texts) <= SMALL else sys.maxsize
         return find(text, overlapping=True)
 
-    def anywhere(self, text: bytes) -> Collection[int]:
+    def atoms_in(self, text: bytes) -> Collection[int]:
         """The atoms of the texts that stand in another, some perhaps several times."""
         if len(text) <= PIECE:
             return [self.atoms[number] for number, _, _ in self.find(text)]
@@ -99,7 +99,7 @@ class _Texts:
                 found.append(whole)
         anywhere, starts, ends = self._anywhere, self._starts, self._ends
         if anywhere.length:
-            found += anywhere.anywhere(text)
+            found += anywhere.atoms_in(text)
         if starts.length:
             found += [starts.atoms[number] for number, start, _ in starts.find(text[: starts.length]) if not start]
         if ends.length:
