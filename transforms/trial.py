@@ -27,7 +27,7 @@ from huntbeam.transforms.digest import Digested, Plan
 from huntbeam.transforms.enrich import GRANDPARENT, enrich_all
 from huntbeam.transforms.enrich_alerts import settled
 from huntbeam.transforms.read import Span
-from huntbeam.transforms.scan import digest_span
+from huntbeam.transforms.scan_worker import digest_span
 from huntbeam.transforms.windows import Counting, Finisher, merge_all
 
 
