@@ -80,16 +80,18 @@ def _explain(atoms: Sequence[Atom], expression: Expression, view: View) -> Expla
 
 
 def matched(rules: RuleSet, rule: int, event: SigmaEvent) -> dict[str, Json]:
-    """The fields of the true leaves that are not below a `not`, with their values; empty when the rule does not match.
+    """Of a rule that matches the fields of the true leaves that are not below a `not`, with their values.
 
     A leaf without a field names every field in which it is found. A field that is missing, as asked for, is null.
     """
     view = View(event.fields)
     channel = fold(event.channel) if event.channel else None
+    conditions = [one.condition for one in rules.rules[rule].variants if looks_at(one, channel, event.event_id)]
+    if len(conditions) == 1:
+        return _making_true(rules.atoms, conditions[0], view)
     fields: dict[str, Json] = {}
-    for variant in rules.rules[rule].variants:
-        if looks_at(variant, channel, event.event_id):
-            fields |= _made_true(rules.atoms, variant.condition, view) or {}
+    for condition in conditions:
+        fields |= _made_true(rules.atoms, condition, view) or {}
     return fields
 
 
@@ -132,12 +134,30 @@ def _made_true(atoms: Sequence[Atom], expression: Expression, view: View) -> dic
     return fields if truth else None
 
 
+def _making_true(atoms: Sequence[Atom], expression: Expression, view: View) -> dict[str, Json]:
+    """The same of one that is true: nothing is asked that this alone answers, such as all that a rule filters out."""
+    if isinstance(expression, Not):
+        return {}
+    if isinstance(expression, int) and atoms[expression].field is not None:
+        return _named(atoms[expression], view)
+    if not isinstance(expression, All):
+        return _made_true(atoms, expression, view) or {}
+    fields: dict[str, Json] = {}
+    for child in expression.of:
+        fields |= _making_true(atoms, child, view)
+    return fields
+
+
 def _fields(atom: Atom, view: View) -> dict[str, Json] | None:
     if not _leaf(atom)(view):
         return None
     if atom.field is None:
         test = _leaf(atom)
         return {name: value for name, value in view.fields.items() if test(View({name: value}))}
+    return _named(atom, view)
+
+
+def _named(atom: Atom, view: View) -> dict[str, Json]:
     return {name: view.fields.get(name) for name in _names(atom) if name is not None}
 
 

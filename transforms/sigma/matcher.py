@@ -114,7 +114,7 @@ class Matcher:
         return explain.explain(self.rules, rule, event)
 
     def matched(self, rule: int, event: SigmaEvent) -> dict[str, Json]:
-        """The fields, with their values, that made the rule match; empty when it does not."""
+        """The fields, with their values, that made the rule match, which it does."""
         return explain.matched(self.rules, rule, event)
 
     def _named_ids(self) -> dict[str | None, frozenset[int]]:

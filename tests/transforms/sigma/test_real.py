@@ -95,7 +95,8 @@ def test_every_recorded_case_fires_its_rule(shared: Path, rules: RuleSet) -> Non
         for rule in case["rule_ids"]:
             hit = rule in ids(rules, matcher, event)
             fired[case["file"], rule].append(hit)
-            assert bool(matcher.matched(index[rule], event)) is hit
+            assert matcher.explain(index[rule], event).truth is hit
+            assert not hit or matcher.matched(index[rule], event)
     assert len(fired) == 69
     assert [case for case, hits in fired.items() if not any(hits)] == []
 
