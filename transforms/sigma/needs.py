@@ -27,7 +27,8 @@ _PLACES = {WHOLE: 0.25, START: 1.0, END: 1.0, ANYWHERE: 2.0}
 # These do not: they stand in most events of some kind.
 _COMMON = re.compile(
     r"windows|system32|program files|microsoft|software|currentversion|currentcontrolset|svchost|ntdll|kernelbase"
-    r"|true|false|valid|binary data|createkey|deletekey|setvalue|powershell|hidden|[a-z]:|\.(?:exe|dll)"
+    r"|true|false|valid|0x[0-9a-f]+|dword|binary data|createkey|deletekey|setvalue|powershell|hidden"
+    r"|[a-z]:|\.(?:exe|dll)"
 )
 _NUMBER_COST = 0.05
 
