@@ -5,12 +5,15 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
+PACKAGES = schemas transforms pipelines runners
+
 .PHONY: help setup lint format types test fuzz e2e e2e-full bench bench-memory bench-sigma bench-sigma-replay bench-stream bench-report soak demo demo-monster clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z0-9_-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 setup: $(READY) ## make .venv with HuntBeam and everything to develop it
+	@$(BIN)/python -m compileall -q $(PACKAGES) # as pip does; with PYTHONDONTWRITEBYTECODE each start would do it
 
 $(READY): setup.py pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "HuntBeam needs Python 3.11 or newer; $$($(PYTHON) --version 2>&1) is $(PYTHON). Try: make PYTHON=python3.11 $(MAKECMDGOALS)" >&2; exit 1; }
