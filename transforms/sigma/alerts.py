@@ -114,9 +114,9 @@ class Detector:
             event.host, event.provider, event.channel, event.event_id, event.record_id, event.time, identifying(data)
         )
         alerts = [
-            self._alert(self._rules.rules[index], event, event_uid, time, data, self._matcher.matched(index, seen))
+            self._alert(rule, event, event_uid, time, data, self._matcher.matched(index, seen, known=True))
             for index in matched
-            if self._rules.rules[index].alerts
+            if (rule := self._rules.rules[index]).alerts
         ]
         asked = [(index, correlation) for index in matched for correlation in self._naming[index]]
         if millis is None:

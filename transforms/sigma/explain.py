@@ -79,19 +79,19 @@ def _explain(atoms: Sequence[Atom], expression: Expression, view: View) -> Expla
     return Explained("or", any(child.truth for child in children), of=children)
 
 
-def matched(rules: RuleSet, rule: int, event: SigmaEvent) -> dict[str, Json]:
-    """Of a rule that matches the fields of the true leaves that are not below a `not`, with their values.
+def matched(rules: RuleSet, rule: int, event: SigmaEvent, *, known: bool = False) -> dict[str, Json]:
+    """The fields of the true leaves that are not below a `not`, with their values; empty when the rule does not match.
 
     A leaf without a field names every field in which it is found. A field that is missing, as asked for, is null.
+    With `known` it is known to match, and what that alone answers is not asked again: most of what it filters out.
     """
     view = View(event.fields)
     channel = fold(event.channel) if event.channel else None
     conditions = [one.condition for one in rules.rules[rule].variants if looks_at(one, channel, event.event_id)]
-    if len(conditions) == 1:
-        return _making_true(rules.atoms, conditions[0], view)
+    is_true = known and len(conditions) == 1
     fields: dict[str, Json] = {}
     for condition in conditions:
-        fields |= _made_true(rules.atoms, condition, view) or {}
+        fields |= _made_true(rules.atoms, condition, view, known=is_true) or {}
     return fields
 
 
@@ -114,18 +114,18 @@ def _is_true(atoms: Sequence[Atom], expression: Expression, view: View) -> bool:
     return all(truths) if isinstance(expression, All) else any(truths)
 
 
-def _made_true(atoms: Sequence[Atom], expression: Expression, view: View) -> dict[str, Json] | None:
-    """The fields that make it true; None when it is false."""
+def _made_true(atoms: Sequence[Atom], expression: Expression, view: View, *, known: bool) -> dict[str, Json] | None:
+    """The fields that make it true; None when it is false, which is not looked at where it is known to be true."""
     if isinstance(expression, int):
-        return _fields(atoms[expression], view)
+        return _fields(atoms[expression], view) if known or _leaf(atoms[expression])(view) else None
     if isinstance(expression, Not):
-        return None if _is_true(atoms, expression.of, view) else {}
+        return {} if known or not _is_true(atoms, expression.of, view) else None
     fields: dict[str, Json] = {}
     needs_all = truth = isinstance(expression, All)
     for child in expression.of:
         if truth and not needs_all and isinstance(child, int) and fields.keys() >= _names(atoms[child]):
             continue  # most are many texts for one field
-        found = _made_true(atoms, child, view)
+        found = _made_true(atoms, child, view, known=known and needs_all)
         if found is not None:
             fields |= found
             truth = True
@@ -134,30 +134,11 @@ def _made_true(atoms: Sequence[Atom], expression: Expression, view: View) -> dic
     return fields if truth else None
 
 
-def _making_true(atoms: Sequence[Atom], expression: Expression, view: View) -> dict[str, Json]:
-    """The same of one that is true: nothing is asked that this alone answers, such as all that a rule filters out."""
-    if isinstance(expression, Not):
-        return {}
-    if isinstance(expression, int) and atoms[expression].field is not None:
-        return _named(atoms[expression], view)
-    if not isinstance(expression, All):
-        return _made_true(atoms, expression, view) or {}
-    fields: dict[str, Json] = {}
-    for child in expression.of:
-        fields |= _making_true(atoms, child, view)
-    return fields
-
-
-def _fields(atom: Atom, view: View) -> dict[str, Json] | None:
-    if not _leaf(atom)(view):
-        return None
+def _fields(atom: Atom, view: View) -> dict[str, Json]:
+    """The fields that an atom asks for, which is true."""
     if atom.field is None:
         test = _leaf(atom)
         return {name: value for name, value in view.fields.items() if test(View({name: value}))}
-    return _named(atom, view)
-
-
-def _named(atom: Atom, view: View) -> dict[str, Json]:
     return {name: view.fields.get(name) for name in _names(atom) if name is not None}
 
 

@@ -113,9 +113,9 @@ class Matcher:
         """The rule's condition with the truth of every part of it."""
         return explain.explain(self.rules, rule, event)
 
-    def matched(self, rule: int, event: SigmaEvent) -> dict[str, Json]:
-        """The fields, with their values, that made the rule match, which it does."""
-        return explain.matched(self.rules, rule, event)
+    def matched(self, rule: int, event: SigmaEvent, *, known: bool = False) -> dict[str, Json]:
+        """The fields, with their values, that made the rule match; empty when it does not. `known`: it does."""
+        return explain.matched(self.rules, rule, event, known=known)
 
     def _named_ids(self) -> dict[str | None, frozenset[int]]:
         """For each channel that rules name, and for all others, the event ids that they tell apart there."""
