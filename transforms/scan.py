@@ -54,7 +54,7 @@ class Scanner:
         self._stopped = Event()
         self._workers = workers
         if workers:
-            Thread(target=self._lead, daemon=True, name="scan").start()
+            self._begin(self._lead)
 
     def __iter__(self) -> Iterator[Digested]:
         for digested in self._parallel() if self._workers else self._alone():
@@ -84,41 +84,45 @@ class Scanner:
         while not self._frames.empty():
             self._frames.get_nowait()
 
+    def _begin(self, feed: Callable[..., None], *args: object) -> None:
+        """Feeds a worker in a thread of its own; what goes wrong there the iterating thread raises."""
+
+        def run() -> None:
+            try:
+                feed(*args)
+                self._put(None)
+            except BaseException as error:
+                self._put(error)
+
+        Thread(target=run, daemon=True, name="scan").start()
+
     def _lead(self) -> None:
         """Starts the first worker, which forks the others, and feeds it."""
-        try:
-            first = self._next(self._plan)
-            pairs = [socket.socketpair() for _ in range(self._workers - 1)]
-            ends = [theirs.fileno() for _, theirs in pairs]
-            command = [sys.executable, "-m", "huntbeam.transforms.scan_worker", *map(str, ends)]
-            # A session of its own: Ctrl-C in a terminal is for the process that asked, which then ends its workers.
-            with subprocess.Popen(  # noqa: S603
-                command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, pass_fds=ends, start_new_session=True
-            ) as worker:
-                for ours, theirs in pairs:
-                    theirs.close()
-                    Thread(target=self._follow, args=(ours,), daemon=True, name="scan").start()
-                assert worker.stdin is not None and worker.stdout is not None  # noqa: S101 - both are pipes
-                try:
-                    self._converse(worker.stdin, worker.stdout, first)
-                except WorkerError as error:
-                    raise WorkerError(f"{error} (exit code {worker.wait()})") from error
-                finally:
-                    if self._stopped.is_set():
-                        with suppress(ProcessLookupError):
-                            os.killpg(worker.pid, signal.SIGKILL)
-            self._put(None)
-        except BaseException as error:  # the iterating thread raises it
-            self._put(error)
+        first = self._next(self._plan)
+        pairs = [socket.socketpair() for _ in range(self._workers - 1)]
+        ends = [theirs.fileno() for _, theirs in pairs]
+        command = [sys.executable, "-m", "huntbeam.transforms.scan_worker", *map(str, ends)]
+        # A session of its own: Ctrl-C in a terminal is for the process that asked, which then ends its workers.
+        with subprocess.Popen(  # noqa: S603
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, pass_fds=ends, start_new_session=True
+        ) as worker:
+            for ours, theirs in pairs:
+                theirs.close()
+                self._begin(self._follow, ours)
+            assert worker.stdin is not None and worker.stdout is not None  # noqa: S101 - both are pipes
+            try:
+                self._converse(worker.stdin, worker.stdout, first)
+            except WorkerError as error:
+                raise WorkerError(f"{error} (exit code {worker.wait()})") from error
+            finally:
+                if self._stopped.is_set():
+                    with suppress(ProcessLookupError):
+                        os.killpg(worker.pid, signal.SIGKILL)
 
     def _follow(self, end: socket.socket) -> None:
         """Feeds a worker that is forked and has the plan then."""
-        try:
-            with end, end.makefile("wb") as requests, end.makefile("rb") as answers:
-                self._converse(requests, answers, self._next())
-            self._put(None)
-        except BaseException as error:  # the iterating thread raises it
-            self._put(error)
+        with end, end.makefile("wb") as requests, end.makefile("rb") as answers:
+            self._converse(requests, answers, self._next())
 
     def _converse(self, requests: IO[bytes], answers: IO[bytes], task: Task | None) -> None:
         """Feeds one worker and passes on its frames."""

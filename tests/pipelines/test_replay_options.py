@@ -21,6 +21,7 @@ from huntbeam.schemas.clock import instant, millis
 from huntbeam.transforms.read import expand, spans
 from tests.conftest import ROOT, Rows, run_replay
 from tests.events import CONNECT, CONNECT_DATA, CREATE, CREATE_DATA, SHAPES, SYSMON, Fact, line, wlb8
+from tests.processes import Living, living, needs_proc
 
 HUNTBEAM = Path(sys.executable).with_name("huntbeam")
 SEED_COLUMNS = """
@@ -573,28 +574,18 @@ def interrupted(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[tupl
         try:
             _, said = run.communicate(timeout=30)
             yield run.returncode, said, output, before
-            while living(run.pid) and time.monotonic() < deadline:
+            while of_session(run.pid) and time.monotonic() < deadline:
                 time.sleep(0.05)  # a reading process ends when it is told to, which takes a moment
-            assert living(run.pid) == []
+            assert of_session(run.pid) == []
         finally:
-            if living(run.pid):
+            if of_session(run.pid):
                 os.killpg(run.pid, signal.SIGKILL)
 
 
-def living(session: int) -> list[str]:
-    """The processes of a session that are alive."""
-    found = []
-    for stat in Path("/proc").glob("[0-9]*/stat"):
-        try:
-            state, *_, its = stat.read_text().rpartition(")")[2].split()[:4]
-        except (FileNotFoundError, ProcessLookupError):
-            continue
-        if int(its) == session and state not in "ZX":
-            found.append(stat.parent.name)
-    return found
+def of_session(session: int) -> list[Living]:
+    return [one for one in living() if one.session == session]
 
 
-needs_proc = pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="tells living processes by /proc")
 MANY = pytest.mark.parametrize("interrupted", ["0", "2"], indirect=True, ids=["alone", "workers"])
 
 

@@ -21,8 +21,9 @@ from huntbeam.transforms.read import Span
 from huntbeam.transforms.scan import Scanner, WorkerError
 from huntbeam.transforms.scan_worker import WARM
 from tests.events import CREATE, line
+from tests.processes import living, needs_proc
 
-pytestmark = pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="tells living processes by /proc")
+pytestmark = needs_proc
 
 
 def archive(path: Path, first: int) -> Span:
@@ -37,23 +38,11 @@ def pipe(path: Path, first: int) -> Span:
     return Span(str(path), first, 0, None, 0)
 
 
-def processes(parent: int) -> dict[int, str]:
-    """The children of a process that are alive, with their command lines."""
-    found = {}
-    for stat in Path("/proc").glob("[0-9]*/stat"):
-        try:
-            state, its_parent, *_ = stat.read_text().rpartition(")")[2].split()
-            if int(its_parent) == parent and state not in "ZX":
-                found[int(stat.parent.name)] = stat.with_name("cmdline").read_text()
-        except (FileNotFoundError, ProcessLookupError):
-            continue
-    return found
-
-
 def reading() -> list[int]:
     """The reading processes of this one: the first, then those that it forked."""
-    first = [pid for pid, command in processes(os.getpid()).items() if "scan_worker" in command]
-    return [*first, *(pid for parent in first for pid in processes(parent))]
+    alive = list(living())
+    mine = [one.pid for one in alive if one.parent == os.getpid() and one.session == one.pid]
+    return [*mine, *(one.pid for one in alive if one.parent in mine)]
 
 
 def wait_for(number: int) -> list[int]:
@@ -75,6 +64,13 @@ def uids(digested: list[Digested]) -> Counter[str]:
     return Counter(create.event_uid for one in digested for create in one.creates)
 
 
+def events(digested: list[Digested]) -> Counter[tuple[str | None, str | int | None]]:
+    found: Counter[tuple[str | None, str | int | None]] = Counter()
+    for provider, event_id, number in (pair for one in digested for pair in one.pairs):
+        found[provider, event_id] += number
+    return found
+
+
 @pytest.mark.parametrize("workers", [1, 2, 5])
 def test_several_processes_give_what_one_does(tmp_path: Path, workers: int) -> None:
     spans = [archive(tmp_path / f"{number}", 100 * number) for number in range(5)]
@@ -82,8 +78,8 @@ def test_several_processes_give_what_one_does(tmp_path: Path, workers: int) -> N
     assert sum(uids(alone).values()) == 100
     assert uids(several) == uids(alone)
     assert sum(one.consumed for one in several) == sum(one.consumed for one in alone)
-    pairs = [Counter({pair[:2]: pair[2] for one in found for pair in one.pairs}) for found in (alone, several)]
-    assert pairs[0] == pairs[1]
+    assert events(several) == events(alone)
+    assert events(alone).total() == 100
 
 
 def test_the_others_are_forked_while_the_first_still_reads(tmp_path: Path) -> None:
