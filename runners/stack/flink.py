@@ -17,6 +17,10 @@ _OPENS = (
     *("java.util", "java.util.concurrent", "java.util.concurrent.atomic", "java.util.concurrent.locks"),
 )
 
+# each manager sends on connections of its own: were one shared, a task manager that comes back while the job manager
+# still tries to reach the old one might stop reading where it is answered (apache/pekko 3206), and never be known
+_ONE_WAY = "-Dpekko.remote.classic.use-passive-connections=off"
+
 _TASK_MANAGER_MEMORY = {  # megabytes; a bare TaskManagerRunner wants every one of them, Flink's scripts work them out
     "framework.heap.size": 128,
     "task.heap.size": 1024,
@@ -86,7 +90,7 @@ def java_options(class_path: str, log4j: Path, log: Path, scratch: Path) -> list
     exports = [f"--add-exports={name}=ALL-UNNAMED" for name in _EXPORTS]
     opens = [f"--add-opens=java.base/{name}=ALL-UNNAMED" for name in _OPENS]
     files = [f"-Dlog4j.configurationFile={log4j.as_uri()}", f"-Dlog.file={log}", f"-Djava.io.tmpdir={scratch}"]
-    return [*exports, *opens, *files, "-cp", class_path]
+    return [*exports, *opens, *files, _ONE_WAY, "-cp", class_path]
 
 
 def task_manager_megabytes() -> int:

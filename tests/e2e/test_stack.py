@@ -23,7 +23,8 @@ from huntbeam.runners.stack.services import NAMES
 from huntbeam.runners.stack.stack import Stack, running_addresses
 from huntbeam.schemas.errors import UnusableError
 from tests.e2e.stack import need_stack
-from tests.ports import free_port
+from tests.ports import connections, free_port
+from tests.processes import needs_proc
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(900)]  # the first fetch takes minutes
 
@@ -113,6 +114,14 @@ def test_the_task_manager_that_answers_is_the_new_one(home: Path) -> None:
     new = f"taskmanager-{found.processes['taskmanager'].mark}"
     assert new not in before
     assert new in {manager["id"] for manager in task_managers(home)}
+
+
+@needs_proc
+def test_each_manager_sends_on_connections_of_its_own(home: Path) -> None:
+    found = state.load(home)
+    assert found is not None
+    for name in ("flink_rpc", "taskmanager"):
+        assert connections(found.settings.ports[name]) > 0, name
 
 
 def test_the_job_manager_comes_back_with_its_task_manager(home: Path) -> None:
