@@ -99,7 +99,7 @@ class Scanner:
     def _lead(self) -> None:
         """Starts the first worker, which forks the others, and feeds it."""
         first = self._next(self._plan)
-        pairs = [socket.socketpair() for _ in range(self._workers - 1)]
+        pairs = [_pair() for _ in range(self._workers - 1)]
         ends = [theirs.fileno() for _, theirs in pairs]
         command = [sys.executable, "-m", "huntbeam.transforms.scan_worker", *map(str, ends)]
         # A session of its own: Ctrl-C in a terminal is for the process that asked, which then ends its workers.
@@ -157,6 +157,14 @@ class Scanner:
                 continue
             return True
         return False
+
+
+def _pair() -> tuple[socket.socket, socket.socket]:
+    """A socket for us, one for a worker. They wait, though Beam gives all sockets 60 s once it knows of a bucket."""
+    ours, theirs = socket.socketpair()
+    ours.setblocking(True)
+    theirs.setblocking(True)
+    return ours, theirs
 
 
 _prepared: dict[str, Scanner] = {}

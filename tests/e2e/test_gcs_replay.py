@@ -52,7 +52,6 @@ def test_from_and_to_a_bucket(bucket: str, tmp_path: Path, pattern: str) -> None
         assert without_source(read_rows(remote, stream)) == without_source(rows), stream
 
 
-@pytest.mark.full
 def test_reading_processes_read_a_bucket(bucket: str, tmp_path: Path) -> None:
     """As a user runs it, without credentials."""
     local = run_replay(tmp_path / "local", SAMPLE)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 import time
 from collections import Counter
 from collections.abc import Iterator
@@ -54,10 +55,19 @@ def wait_for(number: int) -> list[int]:
 
 
 @pytest.fixture(autouse=True)
-def none_is_left() -> Iterator[None]:
+def none_is_left(capfd: pytest.CaptureFixture[str]) -> Iterator[None]:
     wait_for(0)
     yield
     wait_for(0)
+    assert capfd.readouterr().err == ""
+
+
+@pytest.fixture
+def impatient() -> Iterator[None]:
+    """As Beam leaves it that has looked for credentials of a bucket, but for shorter than its minute."""
+    socket.setdefaulttimeout(0.05)
+    yield
+    socket.setdefaulttimeout(None)
 
 
 def uids(digested: list[Digested]) -> Counter[str]:
@@ -96,6 +106,17 @@ def test_the_others_are_forked_while_the_first_still_reads(tmp_path: Path) -> No
         assert uids([found.get(timeout=30)]).total() == 20
         assert len(reading()) == 1  # the other has no more to do
     assert found.get(timeout=30).tallies["blank_lines"] == (WARM + 4) * BLOCK // 1_024
+
+
+@pytest.mark.usefixtures("impatient")
+def test_processes_wait_for_each_other_as_long_as_it_takes(tmp_path: Path) -> None:
+    small, *held = archive(tmp_path / "a", 0), pipe(tmp_path / "b", 100), pipe(tmp_path / "c", 200)
+    scanner = Scanner([small, *held, *(archive(tmp_path / f"{n}", 1_000 * n) for n in range(1, 15))], Plan(), 2)
+    with ExitStack() as stack:
+        for span in held:
+            stack.enter_context(Path(span.path).open("wb"))  # when somebody reads it
+        time.sleep(0.2)
+    assert uids(list(scanner)).total() == 300
 
 
 @pytest.mark.parametrize(("number", "says"), [(0, "(exit code -9)"), (1, "takes less memory")], ids=["first", "other"])
